@@ -1,0 +1,143 @@
+// Package program is a graph that can run: document and specs made into one
+// typed, compiled, immutable value, or into all the problems that stand in the
+// way.
+//
+// It is not the run: it holds no state and may be shared by any number of
+// goroutines. Its one rule: the same document, specs and evaluator give the
+// same program, so it calls no clock and no randomness.
+package program
+
+import (
+	"time"
+
+	"github.com/tappet-dev/tappet/engine/expr"
+)
+
+// The roots of a mapping's scope, in the order of expr.Env.Values.
+const (
+	VarTrigger = iota // the event
+	VarSteps          // steps.<id>: outputs
+	VarStep           // step("<id>"): status, output, error, attempts
+	VarRun            // id, started_at, attempt
+	VarGraph          // name, version
+	NumVars
+)
+
+// A Program is one version of a graph, ready to run.
+type Program struct {
+	// Name is the graph's.
+	Name    string
+	Trigger Trigger
+	Top     *List
+	// Timeout limits the run from its start.
+	Timeout time.Duration
+	// Slots is the number of steps; each has a slot for its output.
+	Slots int
+	// ByID finds a step.
+	ByID map[string]*Step
+}
+
+// A Trigger says where events come from.
+type Trigger struct {
+	// Use is the connector and the trigger, in full: "webhook.webhook".
+	Use string
+	// Config is `with`, a JSON object; expressions have no place in it.
+	Config []byte
+	// Every is how often a poll is asked; 0 leaves it to the connector.
+	Every time.Duration
+	// Event is the type of what it emits.
+	Event *expr.Type
+}
+
+// A List is a sequence of steps with its order (semantics.md G1, G2).
+type List struct {
+	Steps []*Step
+	// First are the indices of the steps without predecessors.
+	First []int
+}
+
+// Verb is what a step does.
+type Verb uint8
+
+// The verbs.
+const (
+	Use Verb = iota
+	Set
+	Respond
+)
+
+// OnUnknown says what becomes of a call whose outcome isn't known (G21).
+type OnUnknown uint8
+
+// The policies.
+const (
+	// UnknownRetry sends it again with the same idempotency key.
+	UnknownRetry OnUnknown = iota
+	// UnknownFail ends the step as unknown.
+	UnknownFail
+)
+
+// A Step is one step, compiled.
+type Step struct {
+	ID string
+	// Pointer is the step's place in the document, a JSON pointer.
+	Pointer string
+	// Slot is the index of its output.
+	Slot int
+	// Preds and Succs are indices in the step's list.
+	Preds, Succs []int
+
+	// If is nil when the step always runs.
+	If *expr.Template
+	// Continue: on_error: continue (G9).
+	Continue bool
+	// Retry is nil when a failure is final.
+	Retry *Retry
+	// Timeout limits one attempt; 0: none of its own.
+	Timeout time.Duration
+
+	Verb Verb
+	// Action is the connector and the action, in full: "http.post".
+	Action    string
+	OnUnknown OnUnknown
+	// With are the mapped fields of `use`, in written order.
+	With []Field
+	// Set is the value of `set`.
+	Set *expr.Template
+	// Answer is what `respond` gives.
+	Answer Answer
+
+	// Output is the type of what the step gives.
+	Output *expr.Type
+}
+
+// A Field is one mapped field of an action's input.
+type Field struct {
+	Name  string
+	Value *expr.Template
+}
+
+// Answer is a compiled `respond`; each part may be nil.
+type Answer struct {
+	Status  *expr.Template // an integer from 200 to 599; nil: 200
+	Headers *expr.Template // an object of strings
+	Body    *expr.Template // any value; nil: null
+}
+
+// Retry is a step's policy of repeating (G7).
+type Retry struct {
+	// MaxAttempts counts the first one.
+	MaxAttempts int
+	// InitialInterval is the delay before the second attempt.
+	InitialInterval time.Duration
+	// Multiplier makes the next delay from the last.
+	Multiplier float64
+	// MaxInterval is the longest delay.
+	MaxInterval time.Duration
+	// Jitter is the share of a delay, 0 to 1, that is drawn from run and visit.
+	Jitter float64
+	// MaxElapsed is counted from the beginning of the first attempt; 0: no limit.
+	MaxElapsed time.Duration
+	// On lists the kinds that are repeated; empty: those that are retryable.
+	On []string
+}
