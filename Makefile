@@ -1,0 +1,69 @@
+# Everything that this repository can do, each with its own set-up.
+.DEFAULT_GOAL := help
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+# Tests use the race detector and so cgo; names are resolved as in the product.
+TESTTAGS := netgo,osusergo
+TOOL     := $(GO) tool -modfile=.ci/tools/go.mod
+DEMO     ?= demo-data
+ADDR     ?= 127.0.0.1:7700
+RECEIVER ?= 127.0.0.1:7701
+FUZZTIME ?= 20s
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  Settings: ADDR=$(ADDR) RECEIVER=$(RECEIVER) DEMO=$(DEMO) FUZZTIME=$(FUZZTIME)"
+
+.PHONY: build
+build: ## Build the release binary, without cgo: bin/tappet
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/tappet ./cmd/tappet
+
+.PHONY: run
+run: build ## Build and start Tappet with a demo graph that really runs
+	./bin/tappet serve --demo --data $(DEMO) --addr $(ADDR) --demo-receiver $(RECEIVER)
+
+.PHONY: deps
+deps: ## Install what the tests need (gcc for the race detector), if it may
+	@bash .ci/deps
+
+.PHONY: test
+test: deps ## Install what the tests need, and run them with the race detector
+	@bash .ci/test
+
+.PHONY: race
+race: test ## The same as test
+
+.PHONY: check
+check: ## Format, lint, tidy and generated files; leaves the tree clean or fails
+	@bash .ci/check
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(TOOL) gofumpt -l -w .
+
+.PHONY: generate
+generate: ## Write generated files anew (OpenAPI, golden files stay)
+	$(GO) generate ./...
+
+.PHONY: bench
+bench: build ## W1 of Tappet and of bare Go side by side, then the micro-benchmarks
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/bare ./internal/bench/bare
+	$(GO) run ./internal/bench/w1 -tappet bin/tappet -bare bin/bare
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime 200ms ./engine/... ./sdk/... ./connectors/... ./plugins/... ./api/...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME
+	@bash .ci/fuzz $(FUZZTIME)
+
+.PHONY: plugins
+plugins: ## Build the example plugins: bin/plugins/
+	mkdir -p bin/plugins
+	GOOS=wasip1 GOARCH=wasm $(GO) build -trimpath -ldflags '-s -w' -o bin/plugins/feed.wasm ./examples/plugins/feed
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/plugins/feed ./examples/plugins/feed
+
+.PHONY: clean
+clean: ## Remove what was built, and the demo's data
+	rm -rf bin $(DEMO)

@@ -1,0 +1,120 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/tappet-dev/tappet/engine"
+	"github.com/tappet-dev/tappet/engine/graph"
+	"github.com/tappet-dev/tappet/sdk"
+)
+
+// Engine is all that the API asks of *engine.Engine; each part is a small
+// interface of its own. Errors carry an engine.Kind; one without is Internal.
+// Everything is safe for concurrent use.
+type Engine interface {
+	Graphs
+	Drafts
+	Versions
+	Switch
+	Starter
+	History
+	Hooks
+	Catalogue
+}
+
+// Graphs keeps graphs by name.
+type Graphs interface {
+	CreateGraph(ctx context.Context, src []byte, f graph.Format) (engine.Graph, error)
+	Graph(ctx context.Context, name string) (engine.Graph, error)
+	// Graphs gives one page by name, and the cursor of the next, "" at the end.
+	Graphs(ctx context.Context, q engine.GraphQuery) ([]engine.Graph, string, error)
+	DeleteGraph(ctx context.Context, name string, force bool) error
+}
+
+// Drafts replaces and checks documents that aren't published.
+type Drafts interface {
+	PutDraft(ctx context.Context, name string, src []byte, f graph.Format) (engine.Graph, error)
+	Validate(ctx context.Context, src []byte, f graph.Format) engine.Validation
+	ValidateDraft(ctx context.Context, name string) (engine.Validation, error)
+}
+
+// Versions publishes drafts and gives what was published.
+type Versions interface {
+	Publish(ctx context.Context, name string) (engine.Version, error)
+	Versions(ctx context.Context, name string) ([]engine.Version, error)
+	Version(ctx context.Context, name string, number int) (engine.Version, error)
+}
+
+// Switch turns graphs ON and OFF.
+type Switch interface {
+	Activate(ctx context.Context, name string) (engine.Readiness, error)
+	Deactivate(ctx context.Context, name string) error
+}
+
+// Starter starts, awaits and cancels runs.
+type Starter interface {
+	StartRun(ctx context.Context, name string, event json.RawMessage, key string) (engine.Accepted, error)
+	// WaitRun returns when the run has ended or ctx ends, which is no error.
+	WaitRun(ctx context.Context, id engine.RunID) (ended bool, err error)
+	CancelRun(ctx context.Context, id engine.RunID) error
+}
+
+// History tells what runs did.
+type History interface {
+	Run(ctx context.Context, id engine.RunID) (engine.RunView, error)
+	// Runs lists the runs of a graph, of all graphs when graphName is empty.
+	Runs(ctx context.Context, graphName string, q engine.RunQuery) (engine.RunPage, error)
+	GraphNames(ctx context.Context, ids []engine.GraphID) map[engine.GraphID]string
+}
+
+// Hooks takes the requests of webhooks.
+type Hooks interface {
+	// Hook is given the escaped path below /hooks/. When ctx ends, what was
+	// accepted stays accepted.
+	Hook(ctx context.Context, path string, r sdk.WebhookRequest) (engine.HookResult, error)
+}
+
+// Catalogue lists the connectors that graphs can use.
+type Catalogue interface {
+	Connectors(q string) []engine.Connector
+	Connector(name string) (engine.Connector, error)
+}
+
+// Plugins tells how plugins are.
+type Plugins interface {
+	// Plugins lists all plugin files that were found, by name.
+	Plugins() []PluginInfo
+	// Plugin gives one; the error has the kind engine.NotFound.
+	Plugin(name string) (PluginInfo, error)
+}
+
+// PluginInfo is what is known of one plugin file.
+type PluginInfo struct {
+	// Name is the connector's, or the file's while it could not be described.
+	Name string
+	// File is the file's name in the plugins folder, without the folder.
+	File string
+	// Kind is "wasm" or "native".
+	Kind string
+	// Digest is the file's SHA-256, in hex.
+	Digest  string
+	Version string
+	// State is "ready", "loading" or "failed".
+	State string
+	// Reason says why it isn't ready, and what to do.
+	Reason string
+	// Since is when State was entered.
+	Since time.Time
+	// Needs is what the plugin asks for.
+	Needs sdk.Needs
+	// Triggers and Actions are names.
+	Triggers []string
+	Actions  []string
+}
+
+// An Authenticator knows tokens. It compares in constant time.
+type Authenticator interface {
+	Authenticate(token string) bool
+}

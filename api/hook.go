@@ -1,0 +1,164 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/tappet-dev/tappet/engine"
+	"github.com/tappet-dev/tappet/sdk"
+)
+
+// hookPolicy keeps what a run or a trigger returns from being a page on the
+// origin of the API and the editor, whatever its type (security.md 07).
+const hookPolicy = "sandbox; default-src 'none'; frame-ancestors 'none'"
+
+// hook gives a request to the engine. A caller who goes away ends the wait,
+// not the run.
+func (s *Server) hook(c *call, path string) {
+	r := c.r
+	if p := identity(r.Header); p != nil {
+		c.fail(p)
+		return
+	}
+	body, p := read(r, s.limits.hookBound())
+	if p != nil {
+		c.fail(p)
+		return
+	}
+	res, err := s.engine.Hook(r.Context(), path, sdk.WebhookRequest{
+		Method: r.Method, Path: path, Query: r.URL.RawQuery, Header: headerOf(r), Body: body,
+	})
+	if err != nil {
+		c.fail(public(s.problem(c, err)))
+		return
+	}
+	if res.Answer != nil {
+		s.answer(c, res)
+		return
+	}
+	accepted(c, res)
+}
+
+// accepted answers that the event is durable and where its run is.
+func accepted(c *call, res engine.HookResult) {
+	h := c.Header()
+	h["Content-Type"] = []string{jsonType}
+	if res.Run.IsZero() {
+		c.WriteHeader(http.StatusOK)
+		_, _ = c.Write([]byte("{\"run\":null}\n")) // a caller who is gone can't be told
+		return
+	}
+	location := runsPath + res.Run.String()
+	h["Location"] = []string{location}
+	b := make([]byte, 0, 96)
+	b = append(append(append(b, `{"run":"`...), location[len(runsPath):]...), '"')
+	if res.Duplicate {
+		b = append(b, `,"duplicate":true`...)
+	}
+	c.WriteHeader(http.StatusAccepted)
+	_, _ = c.Write(append(b, '}', '\n')) // a caller who is gone can't be told
+}
+
+const runsPath = "/api/v1/runs/"
+
+// answer sends what the trigger or the run gives.
+func (s *Server) answer(c *call, res engine.HookResult) {
+	a, h := res.Answer, c.Header()
+	status := a.Status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	if status < 200 || status > 599 {
+		s.log.Error("an answer to a webhook has a status that isn't from 200 to 599", "status", status,
+			"request_id", c.id, "run", res.Run.String())
+		c.fail(problemOf(nil))
+		return
+	}
+	for _, f := range a.Header {
+		name := http.CanonicalHeaderKey(f.Name)
+		if !mayAnswer(name) || !validField(f) {
+			s.log.Warn("a header of an answer to a webhook was left out", "header", f.Name, "request_id", c.id,
+				"run", res.Run.String())
+			continue
+		}
+		h[name] = append(h[name], f.Value)
+	}
+	if len(a.Body) > 0 && h["Content-Type"] == nil {
+		h["Content-Type"] = []string{jsonType}
+	}
+	h["Content-Security-Policy"] = []string{hookPolicy}
+	if !res.Run.IsZero() && h["Location"] == nil && status < 300 {
+		h["Location"] = []string{runsPath + res.Run.String()}
+	}
+	c.WriteHeader(status)
+	if status != http.StatusNoContent && status != http.StatusNotModified {
+		_, _ = c.Write(a.Body) // a caller who is gone can't be told
+	}
+}
+
+// mayAnswer refuses the fields that are the connection's or the origin's, not
+// the answer's.
+func mayAnswer(canonical string) bool {
+	switch canonical {
+	case "Connection", "Content-Length", "Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Te", "Trailer",
+		"Transfer-Encoding", "Upgrade",
+		"Alt-Svc", "Clear-Site-Data", "Content-Security-Policy", "Service-Worker-Allowed", "Set-Cookie",
+		"Strict-Transport-Security", "X-Content-Type-Options", "X-Request-Id":
+		return false
+	}
+	return true
+}
+
+// validField says whether name and value are those of RFC 9110, 5.1 and 5.5.
+func validField(f sdk.Pair) bool {
+	for i := range len(f.Value) {
+		if c := f.Value[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	for i := range len(f.Name) {
+		c := f.Name[i]
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9'
+		if !letter && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return f.Name != ""
+}
+
+// headerOf lists the header by name, so that the same request always gives the
+// same event. Host, which net/http keeps apart, is among them.
+func headerOf(r *http.Request) sdk.Header {
+	names := make([]string, 0, len(r.Header)+1)
+	n := 1
+	for name, values := range r.Header {
+		names = append(names, name)
+		n += len(values)
+	}
+	names = append(names, "Host")
+	slices.Sort(names)
+	h := make(sdk.Header, 0, n)
+	for _, name := range names {
+		if name == "Host" {
+			h = append(h, sdk.Pair{Name: name, Value: r.Host})
+			continue
+		}
+		for _, v := range r.Header[name] {
+			h = append(h, sdk.Pair{Name: name, Value: v})
+		}
+	}
+	return h
+}
+
+// public leaves out what a stranger needn't know: hooks are open to all.
+func public(p *Problem) *Problem {
+	q := *p
+	switch q.Status {
+	case http.StatusNotFound:
+		q.Detail, q.Errors = "no active graph takes requests at this path", nil
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		q.Detail, q.Errors = "come again after the time that Retry-After gives", nil
+	}
+	return &q
+}

@@ -1,0 +1,49 @@
+package api
+
+import "time"
+
+// Limits bound what one caller can cost. A field that is 0 has its default; a
+// refusal names the limit and the setting, which is given in parentheses.
+type Limits struct {
+	// RequestBody is how many bytes a REST call may send: 2 MiB
+	// (api.max_request_body).
+	RequestBody int64
+	// HookBody is how many bytes a webhook may send: 10 MiB (hooks.max_body).
+	HookBody int64
+	// Header is how many bytes the request line and the header may have
+	// together: 64 KiB (api.max_header).
+	Header int
+	// ReadHeader limits the reading of a header: 10 s (api.read_header_timeout).
+	ReadHeader time.Duration
+	// Read limits the reading of a whole request: 60 s (api.read_timeout).
+	Read time.Duration
+	// Write limits all from the end of the header to the end of the answer, so
+	// it must exceed Read, Wait and the longest wait of a webhook: 3 min
+	// (api.write_timeout).
+	Write time.Duration
+	// Idle is how long an unused connection is kept: 2 min (api.idle_timeout).
+	Idle time.Duration
+	// Wait is the most that ?wait may ask for: 60 s (api.max_wait).
+	Wait time.Duration
+	// Depth is how deep an event may be nested: 160 (api.max_depth).
+	Depth int
+}
+
+func (l Limits) orDefaults() Limits {
+	orDefault(&l.RequestBody, 2<<20)
+	orDefault(&l.HookBody, 10<<20)
+	orDefault(&l.Header, 64<<10)
+	orDefault(&l.ReadHeader, 10*time.Second)
+	orDefault(&l.Read, time.Minute)
+	orDefault(&l.Write, 3*time.Minute)
+	orDefault(&l.Idle, 2*time.Minute)
+	orDefault(&l.Wait, time.Minute)
+	orDefault(&l.Depth, 160)
+	return l
+}
+
+func orDefault[N int | int64 | time.Duration](v *N, def N) {
+	if *v <= 0 {
+		*v = def
+	}
+}

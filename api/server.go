@@ -1,0 +1,230 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/labstack/echo/v4"
+
+	"github.com/tappet-dev/tappet/engine"
+)
+
+// Options are what a server is made of.
+type Options struct {
+	// Engine is required.
+	Engine Engine
+	// Auth knows the tokens; required.
+	Auth Authenticator
+	// Plugins lists the plugins; nil: there are none.
+	Plugins Plugins
+	// Ready tells why the server isn't ready; nil: it always is. The reason is
+	// shown only to those who have a token.
+	Ready func(context.Context) error
+	// Log gets internal errors, panics and, at level debug, each request; nil:
+	// nothing is logged.
+	Log *slog.Logger
+	// Version is the program's, as GET /api/v1/system tells it.
+	Version string
+	// Limits bound what one caller can cost.
+	Limits Limits
+}
+
+// A Server answers the whole of Tappet's HTTP. It is safe for concurrent use
+// and has no goroutine of its own.
+type Server struct {
+	engine  Engine
+	auth    Authenticator
+	plugins Plugins
+	ready   func(context.Context) error
+	log     *slog.Logger
+	version string
+	limits  Limits
+	router  *echo.Echo
+	openAPI []byte
+}
+
+var _ http.Handler = (*Server)(nil)
+
+// New makes a server. It fails when something required is missing.
+func New(o Options) (*Server, error) {
+	switch {
+	case o.Engine == nil:
+		return nil, errors.New("make api server: Options.Engine is missing")
+	case o.Auth == nil:
+		return nil, errors.New("make api server: Options.Auth is missing")
+	}
+	s := &Server{
+		engine: o.Engine, auth: o.Auth, plugins: o.Plugins, ready: o.Ready, log: o.Log,
+		version: o.Version, limits: o.Limits.orDefaults(),
+	}
+	if s.plugins == nil {
+		s.plugins = noPlugins{}
+	}
+	if s.ready == nil {
+		s.ready = func(context.Context) error { return nil }
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	a := s.routes()
+	doc, err := document(a)
+	if err != nil {
+		return nil, fmt.Errorf("make api server: %w", err)
+	}
+	s.openAPI = doc
+	return s, nil
+}
+
+// OpenAPI gives the OpenAPI 3.1 document of the API, indented; api/openapi.json
+// is this.
+func OpenAPI() ([]byte, error) {
+	s := &Server{limits: Limits{}.orDefaults()}
+	return document(s.routes())
+}
+
+// routes makes the router of all that isn't a hook.
+func (s *Server) routes() huma.API {
+	e := echo.New()
+	e.HTTPErrorHandler = s.routerError
+	e.IPExtractor = echo.ExtractIPDirect()
+	s.router = e
+	e.GET("/openapi.json", func(c echo.Context) error {
+		return c.Blob(http.StatusOK, "application/vnd.oai.openapi+json;version=3.1", s.openAPI)
+	})
+	a := newREST(e)
+	s.graphRoutes(a)
+	s.runRoutes(a)
+	s.connectorRoutes(a)
+	s.systemRoutes(a)
+	return a.api
+}
+
+// Handler is the server itself.
+func (s *Server) Handler() http.Handler { return s }
+
+// HTTPServer makes a server for addr with the timeouts of the limits; the
+// caller listens and shuts down.
+func (s *Server) HTTPServer(addr string) *http.Server {
+	return &http.Server{
+		Addr: addr, Handler: s,
+		MaxHeaderBytes:    s.limits.Header,
+		ReadHeaderTimeout: s.limits.ReadHeader,
+		ReadTimeout:       s.limits.Read,
+		WriteTimeout:      s.limits.Write,
+		IdleTimeout:       s.limits.Idle,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+}
+
+const hooksPrefix = "/hooks/"
+
+// ServeHTTP answers one request. Hooks don't pass the router: their path is
+// the engine's, and they are the hot path.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := newCall(w, r)
+	defer s.end(c, time.Now())
+	path := r.URL.EscapedPath()
+	if below, ok := strings.CutPrefix(path, hooksPrefix); ok {
+		s.hook(c, below)
+		return
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	if !isOpen(path) {
+		if p := s.unauthorized(r); p != nil {
+			c.fail(p)
+			return
+		}
+	}
+	s.router.ServeHTTP(c, c.request())
+}
+
+// isOpen lists the routes that need no token, beside the hooks.
+func isOpen(path string) bool { return path == "/healthz" || path == "/readyz" }
+
+// unauthorized gives nil when the request bears a token that is known.
+func (s *Server) unauthorized(r *http.Request) *Problem {
+	const challenge = `Bearer realm="tappet"`
+	values := r.Header["Authorization"]
+	if len(values) == 0 {
+		return classOfStatus(http.StatusUnauthorized).problem(
+			"the header Authorization is missing; send: Authorization: Bearer <token>").
+			with("WWW-Authenticate", challenge)
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if len(values) > 1 || !strings.EqualFold(scheme, "bearer") || token == "" {
+		return classOfStatus(http.StatusUnauthorized).problem(
+			"the header Authorization is not of the form: Bearer <token>").
+			with("WWW-Authenticate", challenge)
+	}
+	if !s.auth.Authenticate(token) {
+		return classOfStatus(http.StatusUnauthorized).problem("the token is not known").
+			with("WWW-Authenticate", challenge+`, error="invalid_token"`)
+	}
+	return nil
+}
+
+// routerError answers what echo's router refuses.
+func (s *Server) routerError(err error, ec echo.Context) {
+	c := callOf(ec.Request().Context())
+	if c == nil {
+		return // only a request that didn't come through ServeHTTP has none
+	}
+	he, ok := errors.AsType[*echo.HTTPError](err)
+	if !ok {
+		c.fail(s.problem(c, err))
+		return
+	}
+	status := he.Code
+	if below, ok := strings.CutPrefix(c.r.URL.Path, runsPath); ok && status == http.StatusMethodNotAllowed {
+		// What can't be a run's id is no resource at all, whatever the method.
+		run, _, _ := strings.Cut(below, "/")
+		if _, err := engine.ParseRunID(run); err != nil {
+			status = http.StatusNotFound
+			ec.Response().Header().Del("Allow")
+		}
+	}
+	switch status {
+	case http.StatusNotFound:
+		c.fail(classOf(engine.NotFound).problem("there is nothing at this path; GET /openapi.json lists what there is"))
+	case http.StatusMethodNotAllowed:
+		allow := ec.Response().Header().Get("Allow")
+		if strings.Contains(allow, http.MethodGet) {
+			allow = "HEAD, " + allow
+		}
+		c.fail(classOf(engine.MethodNotAllowed).
+			problem(fmt.Sprintf("%.20s is not allowed at this path; %s are", c.r.Method, allow)).with("Allow", allow))
+	default:
+		c.fail(classOfStatus(status).problem(fmt.Sprint(he.Message)))
+	}
+}
+
+// problem tells err to the caller, and to the log what the caller isn't told.
+func (s *Server) problem(c *call, err error) *Problem {
+	p := problemOf(err)
+	if p.Status >= http.StatusInternalServerError {
+		level := slog.LevelError
+		if p.Status == http.StatusServiceUnavailable {
+			level = slog.LevelWarn
+		}
+		s.log.Log(c.r.Context(), level, "request failed", "error", err, "request_id", c.id, "method", c.r.Method,
+			"path", c.r.URL.Path)
+	}
+	return p
+}
+
+// noPlugins is a catalogue without plugins.
+type noPlugins struct{}
+
+func (noPlugins) Plugins() []PluginInfo { return nil }
+
+func (noPlugins) Plugin(name string) (PluginInfo, error) {
+	return PluginInfo{}, &engine.Error{Kind: engine.NotFound, Err: fmt.Errorf("there is no plugin %.100q", name)}
+}

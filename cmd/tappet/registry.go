@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tappet-dev/tappet/api"
+	"github.com/tappet-dev/tappet/connectors"
+	"github.com/tappet-dev/tappet/engine"
+	"github.com/tappet-dev/tappet/plugins"
+)
+
+// A registry is every connector there is: the built-in ones and the plugins.
+type registry struct {
+	builtin map[string]engine.Connector
+	plugins *plugins.Catalogue // nil: built-in ones alone
+}
+
+var (
+	_ engine.Connectors = (*registry)(nil)
+	_ api.Plugins       = (*registry)(nil)
+)
+
+func newRegistry(p *plugins.Catalogue) *registry {
+	r := &registry{builtin: map[string]engine.Connector{}, plugins: p}
+	for _, c := range connectors.Builtin() {
+		r.builtin[c.Name] = engine.Connector{Connector: &c, Origin: "builtin"}
+	}
+	return r
+}
+
+// names lists the built-in connectors: no plugin may take them.
+func builtinNames() []string {
+	var out []string
+	for _, c := range connectors.Builtin() {
+		out = append(out, c.Name)
+	}
+	return out
+}
+
+// Connector implements engine.Connectors.
+func (r *registry) Connector(name string) (engine.Connector, error) {
+	if c, ok := r.builtin[name]; ok {
+		return c, nil
+	}
+	const op = "open connector"
+	if r.plugins == nil {
+		return engine.Connector{}, &engine.Error{Kind: engine.NotFound, Op: op, Err: fmt.Errorf("there is no connector %q", name)}
+	}
+	if p, ok := r.plugins.Open(name); ok {
+		return engine.Connector{Connector: p.Connector, Origin: string(p.Kind), Digest: p.Digest}, nil
+	}
+	for _, i := range r.plugins.List() {
+		if i.Name == name {
+			return engine.Connector{}, &engine.Error{Kind: engine.Unavailable, Op: op, Err: fmt.Errorf("the plugin %q (%s) is %s: %s", name, i.File, i.Health.State, i.Health.Reason)}
+		}
+	}
+	return engine.Connector{}, &engine.Error{Kind: engine.NotFound, Op: op, Err: fmt.Errorf("there is no connector %q: no built-in one, and no plugin in the plugins folder", name)}
+}
+
+// Connectors implements engine.Connectors.
+func (r *registry) Connectors() []engine.Connector {
+	var out []engine.Connector
+	for _, c := range r.builtin {
+		out = append(out, c)
+	}
+	if r.plugins != nil {
+		for _, i := range r.plugins.List() {
+			if p, ok := r.plugins.Open(i.Name); ok {
+				out = append(out, engine.Connector{Connector: p.Connector, Origin: string(p.Kind), Digest: p.Digest})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b engine.Connector) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// Plugins implements api.Plugins.
+func (r *registry) Plugins() []api.PluginInfo {
+	list := r.plugins.List()
+	out := make([]api.PluginInfo, len(list))
+	for i, p := range list {
+		out[i] = api.PluginInfo{
+			Name: p.Name, File: p.File, Kind: string(p.Kind), Digest: p.Digest, Version: p.Version,
+			State: string(p.Health.State), Reason: p.Health.Reason, Since: p.Health.Since,
+			Needs: p.Needs, Triggers: p.Triggers, Actions: p.Actions,
+		}
+	}
+	return out
+}
+
+// Plugin implements api.Plugins.
+func (r *registry) Plugin(name string) (api.PluginInfo, error) {
+	for _, p := range r.Plugins() {
+		if p.Name == name {
+			return p, nil
+		}
+	}
+	return api.PluginInfo{}, &engine.Error{Kind: engine.NotFound, Op: "read plugin", Err: errors.New("there is no such plugin")}
+}

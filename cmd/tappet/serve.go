@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tappet-dev/tappet/api"
+	"github.com/tappet-dev/tappet/engine"
+	"github.com/tappet-dev/tappet/engine/local"
+	"github.com/tappet-dev/tappet/engine/sqlite"
+	"github.com/tappet-dev/tappet/internal/egress"
+	"github.com/tappet-dev/tappet/plugins"
+)
+
+func serveCommand() *cobra.Command {
+	var s settings
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Start the engine and its REST API",
+		Long: `Start the engine and its REST API.
+
+The first start makes the data folder and an admin token, which it prints once;
+TAPPET_ADMIN_TOKEN gives one of your own. Each flag can be given in the
+environment: --egress-allow is TAPPET_EGRESS_ALLOW. Ctrl-C stops it: it takes
+no more events, lets running calls finish, and a second Ctrl-C ends it at once;
+what was accepted goes on at the next start either way.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := environment(c.Flags()); err != nil {
+				return err
+			}
+			if err := s.check(); err != nil {
+				return err
+			}
+			return serve(c.Context(), s, c.OutOrStdout())
+		},
+	}
+	s.flags(c.Flags())
+	return c
+}
+
+// serve runs until ctx ends.
+func serve(ctx context.Context, s settings, out io.Writer) (err error) {
+	log, err := s.logger()
+	if err != nil {
+		return err
+	}
+	slog.SetDefault(log)
+	var demo *receiver
+	if s.demo {
+		if demo, err = newReceiver(s.demoReceiver); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, demo.close()) }()
+		s.egressAllow = append(s.egressAllow, demo.addr)
+	}
+	listener, err := listen(ctx, s.addr, "--addr")
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	e, err := open(ctx, s, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.close()) }()
+	auth, token, fresh, err := openAccess(s.data, s.demo)
+	if err != nil {
+		return err
+	}
+	server, err := api.New(api.Options{
+		Engine: e.engine, Plugins: e.registry, Auth: auth, Ready: e.engine.Ready, Log: log, Version: version,
+		Limits: api.Limits{HookBody: s.hookBody},
+	})
+	if err != nil {
+		return err
+	}
+	url := "http://" + listener.Addr().String()
+	if fresh && !s.demo && os.Getenv("TAPPET_ADMIN_TOKEN") == "" {
+		fmt.Fprintf(out, "admin token, shown this once: %s\n", token)
+	}
+	fmt.Fprintf(out, "listening on %s\n", url)
+	return e.live(ctx, server.HTTPServer(s.addr), listener, func(ctx context.Context) error {
+		if demo == nil {
+			return nil
+		}
+		return demo.play(ctx, url, token, s.data, out)
+	})
+}
+
+// listen takes an address, or says what to do when it is taken.
+func listen(ctx context.Context, addr, flag string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("the address %s is taken by another program: stop it, or choose another with %s (port 0 takes a free one)", addr, flag)
+	case err != nil:
+		return nil, fmt.Errorf("listen on %s: %w (choose another with %s)", addr, err, flag)
+	}
+	return l, nil
+}
+
+// parts are what serve has made, in the order of their making.
+type parts struct {
+	store    *sqlite.Store
+	egress   *egress.Client
+	plugins  *plugins.Catalogue
+	registry *registry
+	engine   *engine.Engine
+	drain    time.Duration
+}
+
+func open(ctx context.Context, s settings, log *slog.Logger) (p *parts, err error) {
+	p = &parts{drain: s.drain}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	allow, err := egress.ParseAllow(s.egressAllow)
+	if err != nil {
+		return p, fmt.Errorf("--egress-allow: %w", err)
+	}
+	if p.store, err = sqlite.Open(ctx, s.data, sqlite.Options{}); err != nil {
+		return p, err
+	}
+	if p.egress, err = egress.New(egress.Options{Allow: allow}); err != nil {
+		return p, err
+	}
+	if err := os.MkdirAll(s.plugins, 0o700); err != nil {
+		return p, fmt.Errorf("make plugins folder: %w", err)
+	}
+	if p.plugins, err = plugins.Open(s.plugins, plugins.Options{
+		Reserved: builtinNames(), Cache: filepath.Join(s.data, "cache"), Log: log,
+	}); err != nil {
+		return p, err
+	}
+	p.registry = newRegistry(p.plugins)
+	runner := local.New(p.store, local.Options{MaxOpen: s.openRuns, Drain: s.drain, Log: log})
+	p.engine, err = engine.New(engine.Options{
+		Graphs: p.store, Versions: p.store, Runner: runner, History: runner,
+		Connectors: p.registry, Hosts: &hosts{egress: p.egress, log: log}, Log: log,
+		Limits: engine.Limits{EventBytes: s.eventBytes, OutputBytes: s.outputBytes, HookWait: s.hookWait, CallTimeout: s.callTimeout},
+	})
+	return p, err
+}
+
+// live starts the engine, serves, and stops everything in order when ctx ends:
+// no more requests, then no more events, then runs.
+func (p *parts) live(ctx context.Context, srv *http.Server, l net.Listener, then func(context.Context) error) error {
+	if err := p.engine.Start(ctx); err != nil {
+		return err
+	}
+	p.plugins.OnChange(func() { p.engine.Rebind(context.WithoutCancel(ctx)) })
+	failed := make(chan error, 2)
+	go func() { failed <- srv.Serve(l) }()
+	go func() {
+		if err := then(ctx); err != nil && ctx.Err() == nil {
+			failed <- err
+		}
+	}()
+	var cause error
+	select {
+	case <-ctx.Done():
+	case cause = <-failed:
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.drain+5*time.Second)
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- srv.Shutdown(grace) }()
+	// Callers who wait for a run's answer are let go by the end of the runs.
+	err := p.engine.Stop(grace)
+	return errors.Join(cause, err, <-stopped)
+}
+
+// close closes what was opened, last to first.
+func (p *parts) close() error {
+	var errs []error
+	if p.plugins != nil {
+		errs = append(errs, p.plugins.Close())
+	}
+	if p.egress != nil {
+		p.egress.Close()
+	}
+	if p.store != nil {
+		errs = append(errs, p.store.Close())
+	}
+	return errors.Join(errs...)
+}

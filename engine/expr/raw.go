@@ -1,0 +1,398 @@
+package expr
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"sync/atomic"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Raw is an object or a list of a JSON document that isn't decoded: a path
+// walks its bytes, only the values it reaches are decoded, and a Raw that is
+// written out is copied as it is, with its order, its spaces and all digits of
+// its numbers. It may be shared by goroutines; its bytes must not change.
+type Raw struct {
+	b []byte
+	// idx is made on first use. Two goroutines may make it at once: they make
+	// the same.
+	idx atomic.Pointer[index]
+}
+
+// NewRaw gives the document as a value: a *Raw, or the value itself when it is
+// no object and no list. The document must have passed [CheckJSON]; it is kept,
+// not copied.
+func NewRaw(doc []byte) any {
+	i := skipSpace(doc, 0)
+	if i >= len(doc) {
+		return nil
+	}
+	switch doc[i] {
+	case '{', '[':
+		return &Raw{b: doc[i:skipValue(doc, i)]}
+	}
+	return scalar(doc[i:skipValue(doc, i)])
+}
+
+// Bytes gives the JSON text. It must not be changed.
+func (r *Raw) Bytes() []byte { return r.b }
+
+const (
+	// eagerMembers is how many members the first look at a document indexes
+	// below its own: enough for the paths of an ordinary event to be found in
+	// one pass, and a bound on what is indexed in vain.
+	eagerMembers = 1024
+	eagerDepth   = 8
+	// memoSize is the size from which on a Raw's decoded form is kept for the
+	// rest of the evaluation, and charged once.
+	memoSize = 1024
+)
+
+// index is where the members of an object are.
+type index struct{ members []entry }
+
+type entry struct {
+	// nameFrom, nameTo enclose the name without its quotes; from, to the value.
+	nameFrom, nameTo, from, to int32
+	escaped                    bool
+	kid                        *Raw // of an object or a list
+}
+
+// memo is a Raw that this evaluation has already been charged for, and its
+// decoded form once that was needed.
+type memo struct {
+	raw *Raw
+	val any
+}
+
+func (r *Raw) isList() bool { return r.b[0] == '[' }
+
+func (r *Raw) index() *index {
+	if x := r.idx.Load(); x != nil {
+		return x
+	}
+	budget := eagerMembers
+	x, _ := indexObject(r.b, &budget, 0)
+	r.idx.Store(x)
+	return x
+}
+
+// indexObject finds the members of the object that begins at b[0] and gives
+// its length. Objects inside it are indexed in the same pass while the budget
+// lasts.
+func indexObject(b []byte, budget *int, depth int) (*index, int) {
+	x := &index{}
+	i := skipSpace(b, 1)
+	for b[i] != '}' {
+		to := skipString(b, i)
+		m := entry{nameFrom: int32(i + 1), nameTo: int32(to - 1)}
+		m.escaped = bytes.IndexByte(b[i+1:to-1], '\\') >= 0
+		v := skipSpace(b, skipSpace(b, to)+1)
+		end := 0
+		*budget--
+		switch {
+		case b[v] == '{' && *budget > 0 && depth < eagerDepth:
+			kid, n := indexObject(b[v:], budget, depth+1)
+			end = v + n
+			m.kid = &Raw{b: b[v:end]}
+			m.kid.idx.Store(kid)
+		case b[v] == '{' || b[v] == '[':
+			end = skipValue(b, v)
+			m.kid = &Raw{b: b[v:end]}
+		default:
+			end = skipValue(b, v)
+		}
+		m.from, m.to = int32(v), int32(end)
+		if x.members == nil {
+			x.members = make([]entry, 0, 8)
+		}
+		x.members = append(x.members, m)
+		i = skipSpace(b, end)
+		if b[i] == ',' {
+			i = skipSpace(b, i+1)
+		}
+	}
+	return x, i + 1
+}
+
+// charge counts the index of r: once for a large one, each time for a small
+// one, so that the count doesn't depend on who looked at r before.
+func (f *frame) charge(r *Raw, x *index) {
+	if len(r.b) < memoSize {
+		f.step(1 + len(x.members)/8)
+		return
+	}
+	if f.remembered(r) == nil {
+		f.step(len(r.b) / 256)
+		f.alloc(len(x.members) * 32)
+		f.remember(r, nil)
+	}
+	f.step(1 + len(x.members)/8)
+}
+
+func (f *frame) remembered(r *Raw) *memo {
+	for i := range f.memo {
+		if f.memo[i].raw == r {
+			return &f.memo[i]
+		}
+	}
+	if v, ok := f.memoMap[r]; ok {
+		return &memo{r, v}
+	}
+	return nil
+}
+
+func (f *frame) remember(r *Raw, v any) {
+	for i := range f.memo {
+		if f.memo[i].raw == r {
+			f.memo[i].val = v
+			return
+		}
+	}
+	if len(f.memo) < len(f.memoBuf) {
+		f.memo = append(f.memo, memo{r, v})
+		return
+	}
+	if f.memoMap == nil {
+		f.memoMap = make(map[*Raw]any)
+	}
+	f.memoMap[r] = v
+}
+
+// get finds one member; of several with one name it gives the last.
+func (f *frame) get(r *Raw, name string) any {
+	if r.isList() {
+		f.fail("a list has no field %s", clip(name))
+	}
+	x := r.index()
+	f.charge(r, x)
+	for i := len(x.members) - 1; i >= 0; i-- {
+		m := &x.members[i]
+		key := r.b[m.nameFrom:m.nameTo]
+		if string(key) == name && !m.escaped || m.escaped && unescape(key) == name {
+			if m.kid != nil {
+				return m.kid
+			}
+			return f.scalar(r.b[m.from:m.to])
+		}
+	}
+	return nil
+}
+
+// open decodes one level: a list of items or a map of members. What is inside
+// stays raw.
+func (f *frame) open(r *Raw) any {
+	if len(r.b) < memoSize {
+		return f.openLevel(r)
+	}
+	if m := f.remembered(r); m != nil && m.val != nil {
+		return m.val
+	}
+	v := f.openLevel(r)
+	f.remember(r, v)
+	return v
+}
+
+func (f *frame) openLevel(r *Raw) any {
+	if r.isList() {
+		return f.items(r.b)
+	}
+	x := r.index()
+	f.charge(r, x)
+	f.alloc(48 + len(x.members)*80)
+	out := make(map[string]any, len(x.members))
+	for i := range x.members {
+		m := &x.members[i]
+		key := r.b[m.nameFrom:m.nameTo]
+		name := ""
+		if m.escaped {
+			name = unescape(key)
+		} else {
+			name = string(key)
+		}
+		if m.kid != nil {
+			out[name] = m.kid
+		} else {
+			out[name] = f.scalar(r.b[m.from:m.to])
+		}
+	}
+	return out
+}
+
+func (f *frame) items(b []byte) []any {
+	out := []any{}
+	f.step(len(b) / 256)
+	i := skipSpace(b, 1)
+	for b[i] != ']' {
+		end := skipValue(b, i)
+		f.alloc(64)
+		if b[i] == '{' || b[i] == '[' {
+			out = append(out, &Raw{b: b[i:end]})
+		} else {
+			out = append(out, f.scalar(b[i:end]))
+		}
+		i = skipSpace(b, end)
+		if b[i] == ',' {
+			i = skipSpace(b, i+1)
+		}
+	}
+	return out
+}
+
+// scalar decodes a value that is no object and no list.
+func (f *frame) scalar(b []byte) any {
+	if b[0] == '"' {
+		f.alloc(len(b))
+	}
+	return scalar(b)
+}
+
+func scalar(b []byte) any {
+	switch b[0] {
+	case '"':
+		return unescape(b[1 : len(b)-1])
+	case 't':
+		return true
+	case 'f':
+		return false
+	case 'n':
+		return nil
+	}
+	return number(b)
+}
+
+// number decodes a JSON number: to an int or a float64 when that prints as the
+// same digits again, else to a json.Number, which keeps them.
+func number(b []byte) any {
+	digits, dot := 0, false
+	for _, c := range b {
+		switch {
+		case c >= '0' && c <= '9':
+			digits++
+		case c == '.':
+			dot = true
+		case c == 'e' || c == 'E':
+			return json.Number(b)
+		}
+	}
+	if !dot {
+		if n, err := strconv.Atoi(string(b)); err == nil && (n != 0 || b[0] != '-') {
+			return n
+		}
+		return json.Number(b)
+	}
+	// A float64 holds 15 digits exactly; tiny ones print with an exponent.
+	if digits > 15 || b[len(b)-1] == '0' || bytes.HasPrefix(bytes.TrimPrefix(b, []byte("-")), []byte("0.000000")) {
+		return json.Number(b)
+	}
+	x, err := strconv.ParseFloat(string(b), 64)
+	if err != nil {
+		return json.Number(b)
+	}
+	return x
+}
+
+// unescape decodes the inside of a JSON string. A half of a surrogate pair
+// becomes U+FFFD.
+func unescape(b []byte) string {
+	i := bytes.IndexByte(b, '\\')
+	if i < 0 {
+		return string(b)
+	}
+	out := make([]byte, 0, len(b))
+	for {
+		out = append(out, b[:i]...)
+		c := b[i+1]
+		b = b[i+2:]
+		switch c {
+		case 'b':
+			out = append(out, '\b')
+		case 'f':
+			out = append(out, '\f')
+		case 'n':
+			out = append(out, '\n')
+		case 'r':
+			out = append(out, '\r')
+		case 't':
+			out = append(out, '\t')
+		case 'u':
+			r := hex4(b)
+			b = b[4:]
+			if utf16.IsSurrogate(r) {
+				pair := utf8.RuneError
+				if len(b) >= 6 && b[0] == '\\' && b[1] == 'u' {
+					pair = utf16.DecodeRune(r, hex4(b[2:]))
+				}
+				if pair != utf8.RuneError {
+					b = b[6:]
+				}
+				r = pair
+			}
+			out = utf8.AppendRune(out, r)
+		default:
+			out = append(out, c)
+		}
+		if i = bytes.IndexByte(b, '\\'); i < 0 {
+			return string(append(out, b...))
+		}
+	}
+}
+
+func hex4(b []byte) rune {
+	var r rune
+	for _, c := range b[:4] {
+		switch {
+		case c <= '9':
+			c -= '0'
+		default:
+			c = c | 0x20 - 'a' + 10
+		}
+		r = r<<4 | rune(c)
+	}
+	return r
+}
+
+// skipString gives the end of the string that begins at b[i].
+func skipString(b []byte, i int) int {
+	for i++; ; {
+		i += bytes.IndexByte(b[i:], '"')
+		k := i - 1
+		for b[k] == '\\' {
+			k--
+		}
+		i++
+		if (i-k)&1 == 0 { // an even number of backslashes before the quote
+			return i
+		}
+	}
+}
+
+// skipValue gives the end of the value that begins at b[i].
+func skipValue(b []byte, i int) int {
+	switch b[i] {
+	case '"':
+		return skipString(b, i)
+	case '{', '[':
+		for depth := 0; ; i++ {
+			switch b[i] {
+			case '"':
+				i = skipString(b, i) - 1
+			case '{', '[':
+				depth++
+			case '}', ']':
+				if depth--; depth == 0 {
+					return i + 1
+				}
+			}
+		}
+	}
+	for i < len(b) {
+		switch b[i] {
+		case ',', '}', ']', ' ', '\n', '\t', '\r':
+			return i
+		}
+		i++
+	}
+	return i
+}

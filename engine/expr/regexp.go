@@ -1,0 +1,50 @@
+package expr
+
+import (
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+)
+
+const maxRegexpSource = 1024
+
+// compileRegexp compiles a pattern of at most limit instructions and gives
+// their number: matching takes at most that many steps for each byte. The
+// error says what is wrong with the pattern.
+func compileRegexp(pattern string, limit int) (re *regexp.Regexp, size int, err error) {
+	if len(pattern) > maxRegexpSource {
+		return nil, 0, fmt.Errorf("a regular expression of %d bytes; at most %d are allowed", len(pattern), maxRegexpSource)
+	}
+	tree, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return nil, 0, fmt.Errorf("a regular expression that can't be read: %w", err)
+	}
+	prog, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return nil, 0, fmt.Errorf("a regular expression that can't be compiled: %w", err)
+	}
+	if len(prog.Inst) > limit {
+		return nil, 0, fmt.Errorf("a regular expression of %d instructions; at most %d are allowed", len(prog.Inst), limit)
+	}
+	re, err = regexp.Compile(pattern)
+	if err != nil {
+		return nil, 0, fmt.Errorf("a regular expression that can't be compiled: %w", err)
+	}
+	return re, len(prog.Inst), nil
+}
+
+// pattern compiles a regular expression that the data gave.
+func (f *frame) pattern(s string) (*regexp.Regexp, int) {
+	f.step(2000 + 40*len(s))
+	re, size, err := compileRegexp(s, f.limits.Regexp)
+	if err != nil {
+		f.fail("%v", err)
+	}
+	f.alloc(200 * size)
+	return re, size
+}
+
+// matching charges for one match of a text.
+func (f *frame) matching(text string, size int) {
+	f.step(1 + len(text)*size/8)
+}

@@ -1,0 +1,333 @@
+package graph
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+)
+
+// A Checker is a compiled JSON Schema. It may be shared.
+type Checker struct {
+	schema *jsonschema.Schema
+}
+
+const schemaURL = "schema:"
+
+// NewChecker compiles a JSON Schema (draft 2020-12 unless it names another).
+// It reads no other schema: a reference leads inside or is an error. An empty
+// schema takes everything.
+func NewChecker(schema []byte) (*Checker, error) {
+	if len(bytes.TrimSpace(schema)) == 0 {
+		schema = []byte("true")
+	}
+	p := &problems{max: 1}
+	tree := read(schema, JSON, Limits{}.orDefaults(), p)
+	if tree == nil || len(p.list) > 0 {
+		return nil, fmt.Errorf("read schema: %w", p.list[0])
+	}
+	c := jsonschema.NewCompiler()
+	c.UseLoader(noLoader{})
+	if err := c.AddResource(schemaURL, tree.native()); err != nil {
+		return nil, fmt.Errorf("compile schema: %w", err)
+	}
+	compiled, err := c.Compile(schemaURL)
+	if err != nil {
+		return nil, fmt.Errorf("compile schema: %w", err)
+	}
+	return &Checker{schema: compiled}, nil
+}
+
+// noLoader refuses every schema from elsewhere.
+type noLoader struct{}
+
+func (noLoader) Load(url string) (any, error) {
+	return nil, fmt.Errorf("a schema can't refer to another, %q", url)
+}
+
+// CheckSchema tells every violation of a JSON Schema by v, a value at the
+// pointer. An invalid schema is one problem, of code "schema".
+func CheckSchema(schema []byte, v *Value, pointer string) []Problem {
+	c, err := NewChecker(schema)
+	if err != nil {
+		return []Problem{{Pointer: pointer, Line: v.Line, Column: v.Column, Code: "schema", Message: err.Error()}}
+	}
+	return c.Check(v, pointer, nil)
+}
+
+// Check tells every violation by v, a value at the pointer. Where open says
+// that a value is only known later, nothing is said that depends on it.
+func (c *Checker) Check(v *Value, pointer string, open func(*Value) bool) []Problem {
+	err := c.schema.Validate(v.native())
+	var invalid *jsonschema.ValidationError
+	if !errors.As(err, &invalid) {
+		return nil
+	}
+	k := &check{root: v, pointer: pointer, open: open}
+	k.walk(invalid, c.schema)
+	return sortProblems(k.list)
+}
+
+type check struct {
+	root    *Value
+	pointer string
+	open    func(*Value) bool
+	list    []Problem
+}
+
+// find gives the value at a place below the root.
+func (k *check) find(tokens []string) (v *Value, isOpen bool) {
+	v = k.root
+	for _, t := range tokens {
+		if k.open != nil && k.open(v) {
+			return v, true
+		}
+		next := v.Get(t)
+		if v.Kind == List {
+			var i int
+			if _, err := fmt.Sscanf(t, "%d", &i); err == nil && i < len(v.Items) {
+				next = v.Items[i]
+			}
+		}
+		if next == nil {
+			return v, false
+		}
+		v = next
+	}
+	return v, k.open != nil && k.open(v)
+}
+
+// holds says whether anything in v is only known later.
+func (k *check) holds(v *Value) bool {
+	if k.open == nil {
+		return false
+	}
+	if k.open(v) {
+		return true
+	}
+	return slices.ContainsFunc(v.Items, k.holds) ||
+		slices.ContainsFunc(v.Members, func(m Member) bool { return k.holds(m.Value) })
+}
+
+func (k *check) add(v *Value, at []string, code, message, suggestion string) {
+	p := Problem{
+		Pointer: Pointer(k.pointer, at...), Line: v.Line, Column: v.Column,
+		Code: code, Message: message, Suggestion: suggestion,
+	}
+	if !slices.Contains(k.list, p) {
+		k.list = append(k.list, p)
+	}
+}
+
+// walk tells of the leaves of a violation; alternatives are told as one, unless
+// one of them alone has the value's kind.
+func (k *check) walk(e *jsonschema.ValidationError, s *jsonschema.Schema) {
+	v, isOpen := k.find(e.InstanceLocation)
+	if isOpen {
+		return
+	}
+	at := e.InstanceLocation
+	switch is := e.ErrorKind.(type) {
+	case *kind.Schema, *kind.Group, *kind.Reference, *kind.AllOf:
+		for _, cause := range e.Causes {
+			k.walk(cause, s)
+		}
+	case *kind.AnyOf, *kind.OneOf:
+		if k.holds(v) {
+			return
+		}
+		if best := k.closest(e); best != nil {
+			k.walk(best, s)
+			return
+		}
+		k.add(v, at, "value", "fits none of the forms that are allowed here", "")
+	case *kind.Required:
+		for _, name := range is.Missing {
+			k.add(v, at, "required", fmt.Sprintf("the field %q is missing", name), "")
+		}
+	case *kind.AdditionalProperties:
+		for _, name := range is.Properties {
+			k.unknown(v, at, name, properties(s, at))
+		}
+	case *kind.Type:
+		k.add(v, at, "type", "must be "+kinds(is.Want)+", not "+v.Kind.String(), "")
+	case *kind.Enum:
+		if k.holds(v) {
+			return
+		}
+		words := texts(is.Want)
+		k.add(v, at, "enum", "must be one of "+list(is.Want), didYouMean(v.Text, words))
+	case *kind.Const:
+		if !k.holds(v) {
+			k.add(v, at, "enum", "must be "+list([]any{is.Want}), "")
+		}
+	case *kind.Pattern:
+		k.add(v, at, "pattern", "must match the pattern "+is.Want, "")
+	case *kind.MinLength:
+		k.add(v, at, "length", fmt.Sprintf("must have at least %d characters", is.Want), "")
+	case *kind.MaxLength:
+		k.add(v, at, "length", fmt.Sprintf("may have at most %d characters", is.Want), "")
+	case *kind.MinItems:
+		k.add(v, at, "length", fmt.Sprintf("must have at least %d items", is.Want), "")
+	case *kind.MaxItems:
+		k.add(v, at, "length", fmt.Sprintf("may have at most %d items", is.Want), "")
+	case *kind.MinProperties:
+		k.add(v, at, "length", fmt.Sprintf("must have at least %d members", is.Want), "")
+	case *kind.MaxProperties:
+		k.add(v, at, "length", fmt.Sprintf("may have at most %d members", is.Want), "")
+	case *kind.Minimum:
+		k.add(v, at, "range", "must be at least "+is.Want.RatString(), "")
+	case *kind.Maximum:
+		k.add(v, at, "range", "must be at most "+is.Want.RatString(), "")
+	case *kind.ExclusiveMinimum:
+		k.add(v, at, "range", "must be more than "+is.Want.RatString(), "")
+	case *kind.ExclusiveMaximum:
+		k.add(v, at, "range", "must be less than "+is.Want.RatString(), "")
+	default:
+		if !k.holds(v) {
+			k.add(v, at, "value", "is not what is allowed here: "+text(e), "")
+		}
+	}
+}
+
+// closest is the one alternative that fails by something else than the kind of
+// the whole value, nil if there are none or several.
+func (k *check) closest(e *jsonschema.ValidationError) *jsonschema.ValidationError {
+	var best *jsonschema.ValidationError
+	for _, cause := range e.Causes {
+		leaf := cause
+		for {
+			_, isRef := leaf.ErrorKind.(*kind.Reference)
+			_, isGroup := leaf.ErrorKind.(*kind.Group)
+			if (isRef || isGroup) && len(leaf.Causes) == 1 {
+				leaf = leaf.Causes[0]
+				continue
+			}
+			break
+		}
+		switch leaf.ErrorKind.(type) {
+		case *kind.Type, *kind.Const:
+			if len(leaf.InstanceLocation) == len(e.InstanceLocation) {
+				continue
+			}
+		}
+		if best != nil {
+			return nil
+		}
+		best = cause
+	}
+	return best
+}
+
+// unknown tells of a member that an object doesn't have.
+func (k *check) unknown(v *Value, at []string, name string, known []string) {
+	place := v
+	for i := range v.Members {
+		if v.Members[i].Name == name {
+			place = &Value{Line: v.Members[i].Line, Column: v.Members[i].Column}
+		}
+	}
+	k.add(place, append(slices.Clone(at), name), "unknown_field", fmt.Sprintf("unknown field %q", clip(name)), didYouMean(name, known))
+}
+
+// properties are the names that a schema gives to the object at a place, as
+// far as they lie on the straight way.
+func properties(s *jsonschema.Schema, at []string) []string {
+	for _, t := range at {
+		s = deref(s)
+		if s == nil {
+			return nil
+		}
+		next := s.Properties[t]
+		if next == nil {
+			next, _ = s.AdditionalProperties.(*jsonschema.Schema)
+		}
+		if next == nil {
+			next = s.Items2020
+		}
+		s = next
+	}
+	if s = deref(s); s == nil {
+		return nil
+	}
+	known := make([]string, 0, len(s.Properties))
+	for name := range s.Properties {
+		known = append(known, name)
+	}
+	slices.Sort(known)
+	return known
+}
+
+// deref follows references, as many as a sane schema has in a row.
+func deref(s *jsonschema.Schema) *jsonschema.Schema {
+	for range 16 {
+		if s == nil || s.Ref == nil {
+			return s
+		}
+		s = s.Ref
+	}
+	return s
+}
+
+// kinds names JSON Schema's types as messages do.
+func kinds(want []string) string {
+	names := make([]string, len(want))
+	for i, w := range want {
+		switch w {
+		case "string":
+			names[i] = String.String()
+		case "array":
+			names[i] = List.String()
+		case "object":
+			names[i] = Object.String()
+		case "integer":
+			names[i] = "a whole number"
+		case "number":
+			names[i] = Number.String()
+		case "boolean":
+			names[i] = Bool.String()
+		default:
+			names[i] = w
+		}
+	}
+	return strings.Join(names, " or ")
+}
+
+// list writes the values of an enum.
+func list(want []any) string {
+	parts := make([]string, 0, len(want))
+	for _, w := range want {
+		if s, ok := w.(string); ok {
+			parts = append(parts, quoteAll([]string{s}))
+			continue
+		}
+		parts = append(parts, fmt.Sprint(w))
+	}
+	return clip(strings.Join(parts, ", "))
+}
+
+func texts(want []any) []string {
+	var words []string
+	for _, w := range want {
+		if s, ok := w.(string); ok {
+			words = append(words, s)
+		}
+	}
+	return words
+}
+
+// text is what the validator says of a violation, on one line and without the
+// place.
+func text(e *jsonschema.ValidationError) string {
+	leaf := *e
+	leaf.Causes = nil
+	s := leaf.Error()
+	if _, rest, ok := strings.Cut(s, "': "); ok {
+		s = rest
+	}
+	return clip(strings.ReplaceAll(s, "\n", " "))
+}

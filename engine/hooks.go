@@ -1,0 +1,77 @@
+package engine
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/tappet-dev/tappet/engine/expr"
+	"github.com/tappet-dev/tappet/engine/machine"
+	"github.com/tappet-dev/tappet/sdk"
+)
+
+var jsonHeader = sdk.Header{{Name: "Content-Type", Value: "application/json"}}
+
+// answer makes what `respond` gave an HTTP answer: a text is sent as it is
+// when the headers say what it is, anything else as JSON.
+func answer(a *machine.Answer) *sdk.Answer {
+	out := &sdk.Answer{Status: a.Status, Body: a.Body}
+	for _, h := range a.Headers {
+		out.Header.Add(h[0], h[1])
+	}
+	if !out.Header.Has("Content-Type") {
+		out.Header = append(out.Header, jsonHeader...)
+		return out
+	}
+	var text string
+	if len(a.Body) > 0 && a.Body[0] == '"' && json.Unmarshal(a.Body, &text) == nil {
+		out.Body = []byte(text)
+	}
+	return out
+}
+
+// ending is the answer of a run that has none: its result, or its failure.
+func ending(end *machine.End) *sdk.Answer {
+	if end.State == machine.Succeeded {
+		body := end.Result
+		if body == nil {
+			body = json.RawMessage("null")
+		}
+		return &sdk.Answer{Status: http.StatusOK, Header: jsonHeader, Body: body}
+	}
+	body, err := json.Marshal(map[string]any{"state": end.State, "error": publicError(end.Err)})
+	if err != nil {
+		body = []byte(`{"state":"failed"}`)
+	}
+	return &sdk.Answer{Status: http.StatusInternalServerError, Header: jsonHeader, Body: body}
+}
+
+// publicError is what a webhook's caller, who has no token, may know.
+func publicError(e *machine.Error) any {
+	if e == nil {
+		return nil
+	}
+	return map[string]string{"kind": e.Kind, "step": e.Step}
+}
+
+// checkEvent holds an event to the limits. Built-in connectors write theirs
+// from parts that they have checked.
+func (e *Engine) checkEvent(c Connector, data json.RawMessage) error {
+	if len(data) > e.o.Limits.EventBytes {
+		return sdk.Errorf(sdk.TooLarge, "the event is %d bytes, the limit is %d (limits.event_bytes)", len(data), e.o.Limits.EventBytes)
+	}
+	if c.Origin == "builtin" {
+		return nil
+	}
+	if err := expr.CheckJSON(data, e.o.Limits.EventDepth); err != nil {
+		return sdk.Errorf(sdk.Failed, "the connector %s gave an event that isn't JSON: %w", c.Name, err)
+	}
+	return nil
+}
+
+// eventKey keeps the keys of different triggers of a graph apart.
+func eventKey(t *sdk.Trigger, c Connector, key string) string {
+	if key == "" {
+		return ""
+	}
+	return c.Name + "." + t.Name + "/" + key
+}

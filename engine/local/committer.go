@@ -1,0 +1,195 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tappet-dev/tappet/engine"
+)
+
+// A committer turns what many runs want written into few transactions: it takes
+// everything that waits, commits it once, and wakes everybody. There is no
+// timer: while one transaction is being synced the next one gathers.
+//
+// Order: entries are written in the order of submit. What belongs to a running
+// run is kept and tried again until it is written; an acceptance is refused at
+// the first failure, because its sender is still there to be told.
+type committer struct {
+	store engine.JournalStore
+	log   *slog.Logger
+
+	mu      sync.Mutex
+	waiting []*ticket
+	// fault is the last failure, nil when the last commit succeeded.
+	fault  error
+	closed bool
+	work   chan struct{} // holds one token: there is something to do
+}
+
+// A ticket is a group of entries that are written together.
+type ticket struct {
+	entries []engine.Entry
+	// keep: try again until it is written.
+	keep bool
+	done chan struct{}
+	err  error
+}
+
+// Between tries of a commit that failed.
+const (
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 5 * time.Second
+)
+
+// maxBatch bounds the entries of one transaction, so that nobody waits long
+// behind others.
+const maxBatch = 4096
+
+func newCommitter(store engine.JournalStore, log *slog.Logger) *committer {
+	return &committer{store: store, log: log, work: make(chan struct{}, 1)}
+}
+
+// submit queues entries; done is closed when they are on disk, or have failed.
+func (c *committer) submit(keep bool, entries ...engine.Entry) *ticket {
+	t := &ticket{entries: entries, keep: keep, done: make(chan struct{})}
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		t.err = errStopped
+		close(t.done)
+		return t
+	}
+	c.waiting = append(c.waiting, t)
+	c.mu.Unlock()
+	c.wake()
+	return t
+}
+
+func (c *committer) wake() {
+	select {
+	case c.work <- struct{}{}:
+	default:
+	}
+}
+
+// failing gives the store's last failure while it lasts.
+func (c *committer) failing() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fault
+}
+
+// run commits until ctx ends and nothing waits any more; then it refuses.
+func (c *committer) run(ctx context.Context) {
+	var held []*ticket // kept after a failure, oldest first
+	delay := firstRetry
+	for {
+		batch := c.take(held)
+		if len(batch) == 0 {
+			if c.shut(ctx) {
+				return
+			}
+			select {
+			case <-c.work:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		err := c.commit(batch)
+		c.mu.Lock()
+		c.fault = err
+		c.mu.Unlock()
+		if err == nil {
+			held, delay = nil, firstRetry
+			for _, t := range batch {
+				close(t.done)
+			}
+			continue
+		}
+		c.log.Error("the store can't be written; running runs are kept and tried again", "error", err, "waiting", len(batch), "again_in", delay)
+		if held = c.refuse(batch, err); len(held) == 0 {
+			held = append(held, probe())
+		}
+		if ctx.Err() != nil {
+			// Stopping: what isn't written now is taken up again from its last
+			// record by the next process.
+			for _, t := range held {
+				t.err = err
+				close(t.done)
+			}
+			held = nil
+			continue
+		}
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+		}
+		delay = min(2*delay, lastRetry)
+	}
+}
+
+// probe is an entry that changes nothing that anybody reads: it is tried until
+// it can be written, so that a disk that works again is noticed though events
+// are being refused.
+func probe() *ticket {
+	return &ticket{entries: []engine.Entry{&engine.Move{}}, keep: true, done: make(chan struct{})}
+}
+
+// take gives what was held and what waits, in order, within maxBatch.
+func (c *committer) take(held []*ticket) []*ticket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, size := 0, 0
+	for n < len(c.waiting) && size < maxBatch {
+		size += len(c.waiting[n].entries)
+		n++
+	}
+	if len(held) == 0 && n == len(c.waiting) {
+		batch := c.waiting
+		c.waiting = nil
+		return batch
+	}
+	batch := append(append(make([]*ticket, 0, len(held)+n), held...), c.waiting[:n]...)
+	c.waiting = append([]*ticket(nil), c.waiting[n:]...)
+	return batch
+}
+
+func (c *committer) shut(ctx context.Context) bool {
+	if ctx.Err() == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = len(c.waiting) == 0
+	return c.closed
+}
+
+func (c *committer) commit(batch []*ticket) error {
+	n := 0
+	for _, t := range batch {
+		n += len(t.entries)
+	}
+	entries := make([]engine.Entry, 0, n)
+	for _, t := range batch {
+		entries = append(entries, t.entries...)
+	}
+	// A commit that has begun isn't cut short: half the batch's senders would
+	// not know what has become of it.
+	return c.store.Commit(context.Background(), entries)
+}
+
+// refuse fails the acceptances of a batch and gives what is kept.
+func (c *committer) refuse(batch []*ticket, err error) (held []*ticket) {
+	for _, t := range batch {
+		if t.keep {
+			held = append(held, t)
+			continue
+		}
+		t.err = fmt.Errorf("the store can't be written: %w", err)
+		close(t.done)
+	}
+	return held
+}

@@ -1,0 +1,443 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tappet-dev/tappet/engine"
+	"github.com/tappet-dev/tappet/engine/machine"
+)
+
+// A run is one run in memory: its machine, and what was sent for it.
+//
+// Facts are applied and their records submitted under mu, so that the journal
+// has the order of application; the commands are carried out after the commit
+// and outside mu. The machine may so be ahead of the disk by what is being
+// written, but nothing of that can be seen from outside.
+type run struct {
+	r     *Runner
+	id    engine.RunID
+	ready chan struct{} // closed when the machine is there, or the run is given up
+
+	mu      sync.Mutex
+	m       *machine.Machine
+	head    engine.Run
+	seq     int
+	timers  map[machine.Key]*time.Timer
+	effects map[machine.Key]context.CancelCauseFunc
+	cut     map[machine.Key]bool // withdrawn before they were sent
+	// doubts are open effects that a former process may have sent, and how often.
+	doubts map[machine.Key]int
+	ended  bool
+}
+
+// start makes the machine, brings it up to the last record, and carries out
+// what is open. recs is nil for a run that has just been accepted, and not nil
+// for one that is taken up again, whose open effects may have been sent. It
+// runs in a goroutine that the runner counts.
+func (x *run) start(head engine.Run, recs []engine.Record) {
+	p, err := x.r.worker.Program(x.r.base, head.Graph, head.Version)
+	if err != nil {
+		close(x.ready)
+		x.giveUp(fmt.Errorf("load version %d of its graph: %w", head.Version, err))
+		return
+	}
+	x.mu.Lock()
+	x.head = head
+	x.m = machine.New(p, machine.Run{ID: head.ID.String(), Version: head.Version, Attempt: head.Attempt})
+	cmds := x.m.Apply(machine.Fact{At: machine.Millis(head.AcceptedAt.UnixMilli()), Of: &machine.Accepted{Event: head.Event}})
+	if recs == nil { // a new run: its first commands are all there is
+		tail := x.settleLocked(cmds)
+		close(x.ready)
+		x.mu.Unlock()
+		x.carryOut(cmds, tail)
+		return
+	}
+	end, started, err := x.replay(cmds, recs)
+	if err != nil {
+		x.mu.Unlock()
+		close(x.ready)
+		x.giveUp(err)
+		return
+	}
+	todo, outcomes := x.reopen(started)
+	if end != nil {
+		todo = append(todo, end)
+	}
+	tail := x.settleLocked(todo)
+	close(x.ready)
+	x.mu.Unlock()
+	for _, o := range outcomes {
+		x.settle(o.eff, o.at, o.out)
+	}
+	x.carryOut(todo, tail)
+}
+
+// replay applies a journal. It gives the end that the facts have led to though
+// it wasn't recorded (a program that has changed), and the effects that were
+// begun under on_unknown: fail.
+func (x *run) replay(cmds []machine.Command, recs []engine.Record) (end *machine.End, started map[machine.Key]bool, err error) {
+	find := func(cmds []machine.Command) {
+		for _, c := range cmds {
+			if e, ok := c.(*machine.End); ok {
+				end = e
+			}
+		}
+	}
+	find(cmds)
+	started = map[machine.Key]bool{}
+	for _, rec := range recs {
+		x.seq++
+		f, ok, err := rec.Fact()
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case ok:
+			find(x.m.Apply(f))
+		case rec.Kind == engine.RecordInDoubt:
+			x.doubt(rec.Path)
+		case rec.Kind == engine.RecordStarted:
+			started[rec.Path] = true
+		}
+	}
+	return end, started, nil
+}
+
+// doubt counts the resends of an effect: the path of a note is the effect's
+// key, "?" and a number.
+func (x *run) doubt(path machine.Key) {
+	if x.doubts == nil {
+		x.doubts = map[machine.Key]int{}
+	}
+	for i := len(path) - 1; i > 0; i-- {
+		if path[i] == '?' {
+			x.doubts[path[:i]]++
+			return
+		}
+	}
+}
+
+type lostOutcome struct {
+	eff *machine.Effect
+	at  time.Time
+	out engine.Outcome
+}
+
+// reopen gives the commands that stand for what is open after a replay, and
+// the outcomes that can be told without asking anyone: an effect that must not
+// be repeated and was begun is unknown (D3, G21).
+func (x *run) reopen(started map[machine.Key]bool) (todo []machine.Command, lost []lostOutcome) {
+	now := x.r.o.Clock.Now()
+	for _, k := range x.m.Open() {
+		if due, ok := x.m.Timer(k); ok {
+			d := time.UnixMilli(int64(due)).Sub(now)
+			todo = append(todo, &machine.Timer{Key: k, Delay: max(0, d)})
+			continue
+		}
+		eff := x.m.Effect(k)
+		if eff == nil {
+			continue
+		}
+		if eff.FailUnknown {
+			if started[k] {
+				lost = append(lost, lostOutcome{eff, now, engine.Outcome{Err: &machine.Error{
+					Kind: machine.KindUnknown, Message: "the process ended while the call was under way; whether it took effect is not known", Step: eff.Step,
+				}}})
+				continue
+			}
+		} else if x.doubts == nil {
+			x.doubts = map[machine.Key]int{k: 0}
+		} else if _, ok := x.doubts[k]; !ok {
+			x.doubts[k] = 0
+		}
+		todo = append(todo, eff)
+	}
+	return todo, lost
+}
+
+// apply gives one fact to the machine and carries out what follows from it. It
+// returns when the fact is durable; a fact that isn't awaited changes nothing.
+func (x *run) apply(f machine.Fact, rec engine.Record) error {
+	x.mu.Lock()
+	if x.m == nil || x.ended {
+		x.mu.Unlock()
+		return nil
+	}
+	cmds := x.m.Apply(f)
+	if cmds == nil { // not awaited
+		x.mu.Unlock()
+		return nil
+	}
+	x.seq++
+	entries := []engine.Entry{&engine.Append{Run: x.id, Seq: x.seq, Record: rec}}
+	t := x.submitLocked(entries, cmds)
+	x.mu.Unlock()
+	<-t.done
+	if t.err != nil {
+		return t.err
+	}
+	x.carryOut(cmds, nil)
+	return nil
+}
+
+// submitLocked hands entries to the committer, with the run's end if the
+// commands hold it, so that both are one transaction.
+func (x *run) submitLocked(entries []engine.Entry, cmds []machine.Command) *ticket {
+	for _, c := range cmds {
+		if end, ok := c.(*machine.End); ok {
+			x.ended = true
+			entries = append(entries, &engine.Finish{Run: x.id, State: end.State, At: x.r.o.Clock.Now(), Err: end.Err})
+		}
+	}
+	return x.r.commit.submit(true, entries...)
+}
+
+// settleLocked submits the end of a run that a replay or its very first fact
+// has brought; nil when there is none.
+func (x *run) settleLocked(cmds []machine.Command) *ticket {
+	for _, c := range cmds {
+		if _, ok := c.(*machine.End); ok {
+			return x.submitLocked(nil, cmds)
+		}
+	}
+	return nil
+}
+
+// carryOut does what durable facts have led to. The last effect is performed
+// by the calling goroutine, so that a plain sequence of steps needs no other.
+func (x *run) carryOut(cmds []machine.Command, wait *ticket) {
+	if wait != nil {
+		<-wait.done
+		if wait.err != nil {
+			return
+		}
+	}
+	var last *machine.Effect
+	for _, c := range cmds {
+		switch c := c.(type) {
+		case *machine.Effect:
+			if last != nil {
+				x.spawn(last)
+			}
+			last = c
+		case *machine.Timer:
+			x.arm(c)
+		case *machine.Withdraw:
+			x.withdraw(c.Key)
+		case *machine.Answer:
+			x.r.worker.Answer(x.id, c)
+		case *machine.End:
+			x.finish(c)
+		}
+	}
+	if last != nil {
+		x.perform(last)
+	}
+}
+
+func (x *run) spawn(e *machine.Effect) {
+	if !x.r.enter() {
+		return // stopping: it is open, the next process sends it
+	}
+	go func() {
+		defer x.r.active.Done()
+		x.perform(e)
+	}()
+}
+
+func (x *run) finish(end *machine.End) {
+	x.stopTimers()
+	x.r.remove(x.id)
+	x.r.worker.Ended(x.id, end)
+}
+
+func (x *run) arm(c *machine.Timer) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.timers == nil {
+		x.timers = map[machine.Key]*time.Timer{}
+	}
+	key := c.Key
+	x.timers[key] = time.AfterFunc(c.Delay, func() {
+		if !x.r.enter() {
+			return
+		}
+		defer x.r.active.Done()
+		x.mu.Lock()
+		delete(x.timers, key)
+		x.mu.Unlock()
+		at := x.r.o.Clock.Now()
+		err := x.apply(machine.Fact{Key: key, At: machine.Millis(at.UnixMilli()), Of: &machine.Fired{}},
+			engine.Record{Kind: engine.RecordFired, Path: key, At: at})
+		x.report(err)
+	})
+}
+
+func (x *run) stopTimers() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for k, t := range x.timers {
+		t.Stop()
+		delete(x.timers, k)
+	}
+}
+
+// withdraw forgets a timer, or cuts an effect short, which then still settles.
+func (x *run) withdraw(k machine.Key) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if t := x.timers[k]; t != nil {
+		t.Stop()
+		delete(x.timers, k)
+	}
+	if cancel := x.effects[k]; cancel != nil {
+		cancel(errWithdrawn)
+	} else if x.m.Effect(k) != nil { // not sent yet
+		if x.cut == nil {
+			x.cut = map[machine.Key]bool{}
+		}
+		x.cut[k] = true
+	}
+}
+
+// perform carries out one effect and gives its outcome to the run.
+func (x *run) perform(e *machine.Effect) {
+	if x.r.base.Err() != nil {
+		return // stopped: it is open, the next process sends it
+	}
+	if e.FailUnknown && !x.note(engine.Record{Kind: engine.RecordStarted, Path: e.Key, At: x.r.o.Clock.Now()}) {
+		return
+	}
+	if n, ok := x.inDoubt(e.Key); ok &&
+		!x.note(engine.Record{Kind: engine.RecordInDoubt, Path: machine.Key(fmt.Sprintf("%s?%d", e.Key, n)), At: x.r.o.Clock.Now()}) {
+		return
+	}
+	ctx, cancel := context.WithCancelCause(x.r.base)
+	defer cancel(nil)
+	if !x.sent(e.Key, cancel) {
+		return
+	}
+	call := ctx
+	if e.Timeout > 0 {
+		var stop context.CancelFunc
+		call, stop = context.WithTimeout(ctx, e.Timeout)
+		defer stop()
+	}
+	began := x.r.o.Clock.Now()
+	out, ok := x.await(call, engine.Job{Run: x.id, Graph: x.head.Graph, Version: x.head.Version, Effect: e})
+	x.mu.Lock()
+	delete(x.effects, e.Key)
+	x.mu.Unlock()
+	if !ok {
+		return // parked: the next process finds it in doubt
+	}
+	x.settle(e, began, out)
+}
+
+// sent notes an effect under way; false when the run has ended meanwhile.
+func (x *run) sent(k machine.Key, cancel context.CancelCauseFunc) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.ended {
+		return false
+	}
+	if x.effects == nil {
+		x.effects = map[machine.Key]context.CancelCauseFunc{}
+	}
+	x.effects[k] = cancel
+	if x.cut[k] {
+		cancel(errWithdrawn)
+	}
+	return true
+}
+
+// inDoubt says whether a former process may have sent an effect, and gives the
+// number of the note about it.
+func (x *run) inDoubt(k machine.Key) (n int, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.doubts == nil {
+		return 0, false
+	}
+	n, ok = x.doubts[k]
+	delete(x.doubts, k)
+	return n + 1, ok
+}
+
+// note writes a record that is no fact; false when it can't be written.
+func (x *run) note(rec engine.Record) bool {
+	x.mu.Lock()
+	x.seq++
+	t := x.r.commit.submit(true, &engine.Append{Run: x.id, Seq: x.seq, Record: rec})
+	x.mu.Unlock()
+	<-t.done
+	return t.err == nil
+}
+
+// await performs a job and waits for its outcome, but no longer than Grace
+// after its context has ended; false when the process is stopping.
+func (x *run) await(ctx context.Context, job engine.Job) (engine.Outcome, bool) {
+	if ctx.Err() != nil { // withdrawn before it was sent
+		return x.judge(ctx, job, engine.Outcome{Err: &machine.Error{Kind: machine.KindCancelled}})
+	}
+	done := make(chan engine.Outcome, 1)
+	go func() { done <- x.r.worker.Perform(ctx, job) }()
+	select {
+	case out := <-done:
+		return x.judge(ctx, job, out)
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(x.r.o.Grace)
+	defer grace.Stop()
+	select {
+	case out := <-done:
+		return x.judge(ctx, job, out)
+	case <-grace.C:
+		return x.judge(ctx, job, engine.Outcome{Err: &machine.Error{Kind: machine.KindUnknown, Message: "the connector didn't end in time"}})
+	}
+}
+
+// judge says what an outcome means when its context has ended: the reason of
+// the ending outranks what the connector makes of it, but a success stays one.
+func (x *run) judge(ctx context.Context, job engine.Job, out engine.Outcome) (engine.Outcome, bool) {
+	if out.Err == nil || ctx.Err() == nil {
+		return out, true
+	}
+	cause := context.Cause(ctx)
+	switch {
+	case errors.Is(cause, errParked):
+		return out, false
+	case errors.Is(cause, errWithdrawn):
+		out.Err = &machine.Error{Kind: machine.KindCancelled, Message: "the run was ended before the call had", Step: job.Effect.Step}
+	default:
+		out.Err = &machine.Error{Kind: machine.KindTimeout, Retryable: true, Step: job.Effect.Step,
+			Message: fmt.Sprintf("the attempt took longer than its timeout of %s", job.Effect.Timeout), Data: out.Err.Data}
+	}
+	return out, true
+}
+
+// settle records an outcome and goes on from there.
+func (x *run) settle(e *machine.Effect, began time.Time, out engine.Outcome) {
+	at := x.r.o.Clock.Now()
+	rec := engine.NewSettled(e.Key, at, began, e.Digest, out)
+	x.report(x.apply(machine.Fact{
+		Key: e.Key, At: machine.Millis(at.UnixMilli()), Of: &machine.Settled{Output: out.Output, Err: out.Err, Input: e.Digest},
+	}, rec))
+}
+
+// report logs what nobody waits for. A failure here means that the process is
+// stopping: the record is made anew by the next one.
+func (x *run) report(err error) {
+	if err != nil {
+		x.r.o.Log.Warn("a run's progress wasn't written; it goes on from its last record at the next start", "run", x.id, "error", err)
+	}
+}
+
+// giveUp leaves a run that can't be driven as it is, open, and says so.
+func (x *run) giveUp(err error) {
+	x.r.o.Log.Error("a run can't go on; it stays open until the cause is mended and tappet is started again", "run", x.id, "error", err)
+	x.r.remove(x.id)
+}

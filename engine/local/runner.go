@@ -1,0 +1,387 @@
+// Package local drives runs inside this process, durably.
+//
+// It decides nothing about a run (engine/machine does) and knows no SQL
+// (engine.JournalStore does). Its one rule, persist before effect: a command
+// leaves only after the fact that caused it is on disk.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tappet-dev/tappet/engine"
+	"github.com/tappet-dev/tappet/engine/machine"
+)
+
+var (
+	_ engine.Runner    = (*Runner)(nil)
+	_ engine.Historian = (*Runner)(nil)
+)
+
+// Options are optional; the zero value means the defaults.
+type Options struct {
+	// MaxOpen is how many runs may be open at once before Accept refuses;
+	// 0 means 10,000.
+	MaxOpen int
+	// Drain is how long effects under way may take when Serve ends, before they
+	// are left to the next process; 0 means 10 s.
+	Drain time.Duration
+	// Grace is how long an effect that was withdrawn may take to say what has
+	// become of it; 0 means 2 s.
+	Grace time.Duration
+	// Page is how many unfinished runs are taken up at a time; 0 means 256.
+	Page int
+	// Clock tells the time; nil means the system's.
+	Clock engine.Clock
+	// Log is for what nobody asked for; nil means slog.Default.
+	Log *slog.Logger
+}
+
+// A Runner is the embedded runner. Make one with New.
+type Runner struct {
+	store  engine.JournalStore
+	o      Options
+	commit *committer
+
+	mu     sync.Mutex
+	runs   map[engine.RunID]*run
+	worker engine.Worker
+	// serving is closed when Serve has begun, over when its ctx has ended.
+	serving chan struct{}
+	over    bool
+	active  sync.WaitGroup // goroutines that drive runs
+	open    atomic.Int64
+
+	// base ends when effects under way are to be left alone.
+	base context.Context
+	park context.CancelCauseFunc
+}
+
+var (
+	errStopped = errors.New("the engine is stopping")
+	// errParked is why an effect's context ends at shutdown: its outcome isn't
+	// recorded, the next process finds it in doubt.
+	errParked = errors.New("the engine has stopped")
+	// errWithdrawn is why it ends when the run takes it back.
+	errWithdrawn = errors.New("the run has withdrawn it")
+)
+
+// New makes a runner over a store. It does nothing before Serve.
+func New(store engine.JournalStore, o Options) *Runner {
+	if o.MaxOpen == 0 {
+		o.MaxOpen = 10_000
+	}
+	if o.Drain == 0 {
+		o.Drain = 10 * time.Second
+	}
+	if o.Grace == 0 {
+		o.Grace = 2 * time.Second
+	}
+	if o.Page == 0 {
+		o.Page = 256
+	}
+	if o.Clock == nil {
+		o.Clock = engine.SystemClock{}
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	r := &Runner{
+		store: store, o: o, commit: newCommitter(store, o.Log),
+		runs: map[engine.RunID]*run{}, serving: make(chan struct{}),
+	}
+	r.base, r.park = context.WithCancelCause(context.Background())
+	return r
+}
+
+// Serve implements engine.Runner. It may be called once.
+func (r *Runner) Serve(ctx context.Context, w engine.Worker) error {
+	r.mu.Lock()
+	if r.worker != nil {
+		r.mu.Unlock()
+		return errors.New("serve: the runner was started before")
+	}
+	r.worker = w
+	close(r.serving)
+	r.mu.Unlock()
+
+	commits, stopCommits := context.WithCancel(context.Background())
+	var committing sync.WaitGroup
+	committing.Go(func() { r.commit.run(commits) })
+
+	err := r.recover(ctx)
+	<-ctx.Done()
+
+	r.mu.Lock()
+	r.over = true
+	for _, x := range r.runs {
+		x.stopTimers()
+	}
+	r.mu.Unlock()
+
+	drained := make(chan struct{})
+	go func() { r.active.Wait(); close(drained) }()
+	timer := time.NewTimer(r.o.Drain)
+	defer timer.Stop()
+	select {
+	case <-drained:
+	case <-timer.C:
+	}
+	r.park(errParked)
+	stopCommits()
+	committing.Wait()
+	<-drained
+	return err
+}
+
+// enter counts a goroutine that drives runs; false: the runner is stopping.
+func (r *Runner) enter() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over || r.worker == nil {
+		return false
+	}
+	r.active.Add(1)
+	return true
+}
+
+// Failing gives the store's last failure while it lasts, for readiness.
+func (r *Runner) Failing() error { return r.commit.failing() }
+
+// OpenRuns is how many runs are open in this process.
+func (r *Runner) OpenRuns() int { return int(r.open.Load()) }
+
+// Accept implements engine.Runner.
+func (r *Runner) Accept(ctx context.Context, as []engine.Acceptance) ([]engine.Accepted, error) {
+	const op = "accept"
+	if !r.enter() {
+		return nil, &engine.Error{Kind: engine.Unavailable, Op: op, RetryAfter: 5 * time.Second, Err: errStopped}
+	}
+	defer r.active.Done()
+	if err := r.room(len(as)); err != nil {
+		return nil, err
+	}
+	entries := make([]engine.Entry, 0, len(as))
+	begins := make([]*engine.Begin, len(as))
+	runs := make([]*run, len(as))
+	for i, a := range as {
+		if a.Mark != nil {
+			entries = append(entries, &engine.Move{Mark: *a.Mark})
+		}
+		if a.Run.IsZero() {
+			continue
+		}
+		begins[i] = &engine.Begin{Run: engine.Run{
+			ID: a.Run, Graph: a.Graph, Version: a.Version, State: machine.Running, Attempt: 1,
+			Key: a.Key, AcceptedAt: a.At.Truncate(time.Millisecond), Event: a.Event,
+		}}
+		entries = append(entries, begins[i])
+		// Known before it can be read from the store: who takes up unfinished
+		// runs must not take this one for an earlier process's.
+		if runs[i] = r.add(a.Run); runs[i] == nil {
+			r.drop(runs)
+			return nil, &engine.Error{Kind: engine.Internal, Op: op, Err: fmt.Errorf("the run id %s was given twice", a.Run)}
+		}
+	}
+	t := r.commit.submit(false, entries...)
+	if ackBeforeCommit {
+		go func() {
+			<-t.done
+			r.begin(begins, runs, t.err)
+		}()
+		return accepted(begins), nil
+	}
+	// The records may reach the disk whether or not the caller still waits, so
+	// the wait isn't cut short by ctx: a commit takes milliseconds or fails.
+	<-t.done
+	r.begin(begins, runs, t.err)
+	if t.err != nil {
+		return nil, &engine.Error{Kind: engine.Unavailable, Op: op, RetryAfter: 5 * time.Second, Err: t.err}
+	}
+	return accepted(begins), nil
+}
+
+// room refuses when too many runs are open.
+func (r *Runner) room(n int) error {
+	if err := r.commit.failing(); err != nil {
+		// The committer tries again by itself: the sender is told at once.
+		return &engine.Error{Kind: engine.Unavailable, Op: "accept", RetryAfter: 5 * time.Second, Err: fmt.Errorf("the store can't be written: %w", err)}
+	}
+	if int(r.open.Load())+n > r.o.MaxOpen {
+		return &engine.Error{Kind: engine.Overloaded, Op: "accept", RetryAfter: time.Second,
+			Err: fmt.Errorf("%d runs are open, the limit is %d (limits.open_runs)", r.open.Load(), r.o.MaxOpen)}
+	}
+	return nil
+}
+
+func accepted(begins []*engine.Begin) []engine.Accepted {
+	out := make([]engine.Accepted, len(begins))
+	for i, b := range begins {
+		switch {
+		case b == nil:
+		case b.Existing.IsZero():
+			out[i] = engine.Accepted{Run: b.Run.ID}
+		default:
+			out[i] = engine.Accepted{Run: b.Existing, Duplicate: true}
+		}
+	}
+	return out
+}
+
+// begin drives the runs that have just become durable, and forgets those that
+// were known or couldn't be written.
+func (r *Runner) begin(begins []*engine.Begin, runs []*run, err error) {
+	if err != nil {
+		r.drop(runs)
+		return
+	}
+	for i, b := range begins {
+		switch {
+		case b == nil:
+		case !b.Existing.IsZero() || !r.enter():
+			r.drop(runs[i : i+1])
+		default:
+			go func() {
+				defer r.active.Done()
+				runs[i].start(b.Run, nil)
+			}()
+		}
+	}
+}
+
+// drop forgets runs that were never started.
+func (r *Runner) drop(runs []*run) {
+	for _, x := range runs {
+		if x != nil {
+			close(x.ready)
+			r.remove(x.id)
+		}
+	}
+}
+
+// add registers a run; nil when it is there already.
+func (r *Runner) add(id engine.RunID) *run {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.runs[id] != nil {
+		return nil
+	}
+	x := &run{r: r, id: id, ready: make(chan struct{})}
+	r.runs[id] = x
+	r.open.Add(1)
+	return x
+}
+
+func (r *Runner) remove(id engine.RunID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.runs[id] != nil {
+		delete(r.runs, id)
+		r.open.Add(-1)
+	}
+}
+
+// recover takes up what an earlier process has left, in pages, oldest first.
+func (r *Runner) recover(ctx context.Context) error {
+	var after engine.RunID
+	n := 0
+	for ctx.Err() == nil {
+		ids, err := r.store.Open(ctx, after, r.o.Page)
+		if err != nil {
+			if ctx.Err() != nil {
+				break
+			}
+			return fmt.Errorf("take up unfinished runs: %w", err)
+		}
+		if len(ids) == 0 {
+			break
+		}
+		for _, id := range ids {
+			after = id
+			if x := r.add(id); x != nil && r.load(ctx, x) {
+				n++
+			}
+		}
+	}
+	if n > 0 {
+		r.o.Log.Info("took up unfinished runs", "runs", n)
+	}
+	return nil
+}
+
+// load reads a registered run's journal and drives on from there.
+func (r *Runner) load(ctx context.Context, x *run) bool {
+	head, recs, err := r.store.Journal(ctx, x.id)
+	if err != nil || head.State.Ended() || !r.enter() {
+		if err != nil && ctx.Err() == nil {
+			r.o.Log.Error("a run can't be read; it stays as it is", "run", x.id, "error", err)
+		}
+		close(x.ready)
+		r.remove(x.id)
+		return false
+	}
+	if recs == nil {
+		recs = []engine.Record{} // taken up again, though nothing was recorded
+	}
+	go func() {
+		defer r.active.Done()
+		x.start(head, recs)
+	}()
+	return true
+}
+
+// Signal implements engine.Runner.
+func (r *Runner) Signal(ctx context.Context, id engine.RunID, f machine.Fact) error {
+	if !r.enter() {
+		return &engine.Error{Kind: engine.Unavailable, Op: "signal run", RetryAfter: 5 * time.Second, Err: errStopped}
+	}
+	defer r.active.Done()
+	r.mu.Lock()
+	x := r.runs[id]
+	r.mu.Unlock()
+	if x == nil {
+		// Not in memory: it has ended, isn't taken up yet, or doesn't exist.
+		head, _, err := r.store.Journal(ctx, id)
+		if err != nil || head.State.Ended() {
+			return err
+		}
+		if x = r.add(id); x != nil {
+			r.load(ctx, x)
+		} else {
+			r.mu.Lock()
+			x = r.runs[id]
+			r.mu.Unlock()
+		}
+		if x == nil {
+			return nil
+		}
+	}
+	select {
+	case <-x.ready:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	rec := engine.Record{Path: f.Key, At: time.UnixMilli(int64(f.At)).UTC()}
+	switch f.Of.(type) {
+	case *machine.Cancel:
+		rec.Kind = engine.RecordCancel
+	default:
+		return fmt.Errorf("signal run %s: a %T can't be given from outside", id, f.Of)
+	}
+	return x.apply(f, rec)
+}
+
+// Runs implements engine.Runner.
+func (r *Runner) Runs(ctx context.Context, q engine.RunQuery) (engine.RunPage, error) {
+	return r.store.Runs(ctx, q)
+}
+
+// Journal implements engine.Historian.
+func (r *Runner) Journal(ctx context.Context, id engine.RunID) (engine.Run, []engine.Record, error) {
+	return r.store.Journal(ctx, id)
+}

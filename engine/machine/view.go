@@ -1,0 +1,81 @@
+package machine
+
+import (
+	"encoding/json"
+	"slices"
+)
+
+// Open gives the keys of all that was sent and hasn't settled, sorted: what a
+// driver sends again after a replay. It is empty exactly when the run has ended
+// or hasn't been accepted.
+func (m *Machine) Open() []Key {
+	var out []Key
+	for k := range m.open {
+		out = append(out, k)
+	}
+	if m.armed {
+		out = append(out, runLimit)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Effect gives the open effect with key k again, nil if there is none.
+func (m *Machine) Effect(k Key) *Effect {
+	if v := m.open[k]; v != nil && v.leaf == effect {
+		return v.effect
+	}
+	return nil
+}
+
+// Withdrawn says whether the effect with key k is open and was withdrawn: it
+// isn't sent again after a replay, its outcome is owed all the same.
+func (m *Machine) Withdrawn(k Key) bool {
+	v := m.open[k]
+	return v != nil && v.cut
+}
+
+// Timer gives when the open timer with key k is due, and whether there is one.
+func (m *Machine) Timer(k Key) (due Millis, ok bool) {
+	if k == runLimit && m.armed {
+		return m.limit, true
+	}
+	if v := m.open[k]; v != nil && v.leaf == backoff {
+		return v.due, true
+	}
+	return 0, false
+}
+
+// State gives the state of the run; the result once it has succeeded, the error
+// once it has failed.
+func (m *Machine) State() (State, json.RawMessage, *Error) {
+	switch {
+	case m.slots == nil:
+		return Queued, nil, nil
+	case m.ended:
+		return m.ending.State, m.ending.Result, m.ending.Err
+	}
+	for _, v := range m.root.open {
+		if v.leaf == effect {
+			return Running, nil, nil
+		}
+	}
+	return Waiting, nil, nil
+}
+
+// Steps gives all steps in written order. Before the run was accepted all are
+// pending.
+func (m *Machine) Steps() []StepView {
+	out := make([]StepView, 0, m.p.Slots)
+	for _, s := range m.p.Top.Steps {
+		v := StepView{ID: s.ID, Status: StepPending}
+		if m.slots != nil {
+			sl := &m.slots[s.Slot]
+			v.Status, v.Handled, v.Attempts = sl.status, sl.handled, sl.attempts
+			v.Output, v.Err = sl.output, sl.err
+			v.Started, v.Ended = sl.started, sl.ended
+		}
+		out = append(out, v)
+	}
+	return out
+}

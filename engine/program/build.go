@@ -1,0 +1,232 @@
+package program
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tappet-dev/tappet/engine/expr"
+	"github.com/tappet-dev/tappet/engine/graph"
+)
+
+// maxProblems is how many problems Build tells.
+const maxProblems = 100
+
+// kindPoll is the kind of trigger that `every` is for.
+const kindPoll = "poll"
+
+// Build makes a program of a document, or tells all that is wrong with what it
+// means. The program is nil when there is a problem that is no warning, and
+// also when doc is broken, whose problems Parse has told.
+func Build(doc *graph.Document, cat Catalogue) (*Program, []graph.Problem) {
+	b := &builder{doc: doc, cat: cat, specs: map[string]*action{}}
+	p := &Program{
+		Name:    doc.Name,
+		Timeout: cmp.Or(doc.Timeout, graph.DefaultTimeout),
+		Slots:   len(doc.Steps),
+		ByID:    make(map[string]*Step, len(doc.Steps)),
+		Top:     &List{Steps: make([]*Step, len(doc.Steps))},
+	}
+	b.trigger(&p.Trigger)
+	b.order(p.Top)
+	b.names = newScopes(p.Trigger.Event, doc.Steps, p.Top)
+	for i := range doc.Steps {
+		s := p.Top.Steps[i]
+		b.step(s, i)
+		b.names.settle(i, s)
+		if _, taken := p.ByID[s.ID]; s.ID != "" && !taken {
+			p.ByID[s.ID] = s
+		}
+	}
+	problems := b.done()
+	if doc.Broken() || slices.ContainsFunc(problems, func(p graph.Problem) bool { return !p.Warning }) {
+		return nil, problems
+	}
+	return p, problems
+}
+
+// builder collects the problems of one document.
+type builder struct {
+	doc      *graph.Document
+	cat      Catalogue
+	specs    map[string]*action
+	names    *scopes
+	problems []graph.Problem
+}
+
+// action is a spec with what is made of its schemas, once for all its steps.
+type action struct {
+	spec          ActionSpec
+	err           error
+	input, output *expr.Type
+	checker       *graph.Checker
+}
+
+func (b *builder) add(p graph.Problem) {
+	if len(b.problems) <= maxProblems {
+		b.problems = append(b.problems, p)
+	}
+}
+
+func (b *builder) fail(at graph.Pos, pointer, code, format string, args ...any) {
+	b.add(graph.Problem{
+		Pointer: pointer, Line: at.Line, Column: at.Column, Code: code, Message: fmt.Sprintf(format, args...),
+	})
+}
+
+// done gives the problems by their place in the document.
+func (b *builder) done() []graph.Problem {
+	list := b.problems
+	more := len(list) > maxProblems
+	if more {
+		list = list[:maxProblems]
+	}
+	slices.SortStableFunc(list, func(x, y graph.Problem) int {
+		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
+	})
+	if more {
+		list = append(list, graph.Problem{
+			Code: "limit", Message: fmt.Sprintf("there are more problems; only the first %d are told", maxProblems),
+		})
+	}
+	return list
+}
+
+// unknown tells that the catalogue doesn't have a `use`.
+func (b *builder) unknown(err error, at graph.Pos, pointer string) {
+	p := graph.Problem{Pointer: pointer, Line: at.Line, Column: at.Column, Code: "unknown_use", Message: err.Error()}
+	var u *UnknownUse
+	if errors.As(err, &u) {
+		p.Message, p.Suggestion = u.Message, u.Suggestion
+	}
+	b.add(p)
+}
+
+// typeOf makes a type of a schema; one that can't be used is told and takes
+// everything, and isn't usable.
+func (b *builder) typeOf(schema []byte, what, use string, at graph.Pos, pointer string) (t *expr.Type, usable bool) {
+	t, err := expr.ParseSchema(schema)
+	if err != nil {
+		b.unusable(err, what, use, at, pointer)
+		return expr.Any(), false
+	}
+	return t, true
+}
+
+// checkerOf makes a checker of a schema, nil if it can't be used.
+func (b *builder) checkerOf(schema []byte, what, use string, at graph.Pos, pointer string) *graph.Checker {
+	c, err := graph.NewChecker(schema)
+	if err != nil {
+		b.unusable(err, what, use, at, pointer)
+		return nil
+	}
+	return c
+}
+
+func (b *builder) unusable(err error, what, use string, at graph.Pos, pointer string) {
+	b.fail(at, pointer, "schema", "the %s schema of %s can't be used: %v", what, use, err)
+}
+
+func (b *builder) trigger(to *Trigger) {
+	t := &b.doc.Trigger
+	to.Use, to.Every, to.Event, to.Config = t.Use, t.Every, expr.Any(), []byte("{}")
+	if t.With != nil {
+		to.Config = t.With.JSON()
+	}
+	if t.Use == "" {
+		return
+	}
+	const pointer = "/trigger"
+	spec, err := b.cat.Trigger(t.Use)
+	if err != nil {
+		b.unknown(err, t.UsePos, pointer+"/use")
+		return
+	}
+	to.Use = spec.Use
+	to.Event, _ = b.typeOf(spec.Event, "event", spec.Use, t.UsePos, pointer+"/use")
+	checker := b.checkerOf(spec.Config, "config", spec.Use, t.UsePos, pointer+"/use")
+	if t.Every > 0 && spec.Kind != kindPoll {
+		b.fail(t.EveryPos, pointer+"/every", "unknown_field", `"every" is for triggers that are polled; %s isn't`, spec.Use)
+	}
+	with := t.With
+	if with == nil {
+		with = &graph.Value{Kind: graph.Object, Line: t.Pos.Line, Column: t.Pos.Column}
+	}
+	found := map[*graph.Value]bool{}
+	walk(with, pointer+"/with", func(v *graph.Value, pointer string) {
+		if isTemplate(v) {
+			found[v] = true
+			b.fail(place(v), pointer, "expression_not_allowed", "a trigger's config is constant; an expression has no place in it")
+		}
+	})
+	b.check(checker, with, pointer+"/with", func(v *graph.Value) bool { return found[v] })
+}
+
+func (b *builder) check(c *graph.Checker, v *graph.Value, pointer string, open func(*graph.Value) bool) {
+	if c == nil {
+		return
+	}
+	for _, p := range c.Check(v, pointer, open) {
+		b.add(p)
+	}
+}
+
+// order makes the steps and what lies between them (G1, G2).
+func (b *builder) order(to *List) {
+	index := make(map[string]int, len(b.doc.Steps))
+	for i := range b.doc.Steps {
+		from := &b.doc.Steps[i]
+		s := &Step{
+			ID: from.ID, Pointer: from.Pointer, Slot: i, Timeout: from.Timeout,
+			Continue: from.OnError == "continue", Retry: retry(from.Retry), Output: expr.Any(),
+		}
+		to.Steps[i] = s
+		switch {
+		case from.AfterSet:
+			for _, id := range from.After {
+				if p, ok := index[id]; ok && !slices.Contains(s.Preds, p) {
+					s.Preds = append(s.Preds, p)
+				}
+			}
+			slices.Sort(s.Preds)
+		case i > 0:
+			s.Preds = []int{i - 1}
+		}
+		for _, p := range s.Preds {
+			to.Steps[p].Succs = append(to.Steps[p].Succs, i)
+		}
+		if len(s.Preds) == 0 {
+			to.First = append(to.First, i)
+		}
+		if _, taken := index[from.ID]; !taken {
+			index[from.ID] = i
+		}
+	}
+}
+
+// retry fills in the defaults.
+func retry(r *graph.Retry) *Retry {
+	if r == nil {
+		return nil
+	}
+	to := &Retry{
+		MaxAttempts:     cmp.Or(r.MaxAttempts, graph.DefaultMaxAttempts),
+		InitialInterval: cmp.Or(r.InitialInterval, graph.DefaultInitialInterval),
+		Multiplier:      graph.DefaultMultiplier,
+		MaxInterval:     cmp.Or(r.MaxInterval, max(graph.DefaultMaxInterval, r.InitialInterval)),
+		Jitter:          graph.DefaultJitter,
+		MaxElapsed:      r.MaxElapsed,
+		On:              slices.Clone(r.On),
+	}
+	if r.MaxInterval > 0 && r.InitialInterval == 0 {
+		to.InitialInterval = min(to.InitialInterval, r.MaxInterval)
+	}
+	if r.Multiplier != nil {
+		to.Multiplier = *r.Multiplier
+	}
+	if r.Jitter != nil {
+		to.Jitter = *r.Jitter
+	}
+	return to
+}

@@ -1,0 +1,50 @@
+package program
+
+// A Catalogue says what a `use` names. The short form, a connector alone, is
+// its one trigger or its one action.
+type Catalogue interface {
+	// Trigger finds a trigger; the error is *UnknownUse when there is none.
+	Trigger(use string) (TriggerSpec, error)
+	// Action finds an action; the error is *UnknownUse when there is none.
+	Action(use string) (ActionSpec, error)
+}
+
+// A TriggerSpec is what a graph must know of a trigger.
+type TriggerSpec struct {
+	// Use is the full name, connector and trigger.
+	Use string
+	// Kind is poll, webhook, stream or manual.
+	Kind string
+	// Config and Event are JSON Schemas; empty takes everything.
+	Config, Event []byte
+}
+
+// An ActionSpec is what a graph must know of an action.
+type ActionSpec struct {
+	// Use is the full name, connector and action.
+	Use string
+	// Input and Output are JSON Schemas; empty takes everything.
+	Input, Output []byte
+	// Literal names the input fields in which ${{ }} is left alone.
+	Literal []string
+	// Idempotent or Keyed calls may be repeated when their outcome is unknown.
+	Idempotent, Keyed bool
+}
+
+// UnknownUse is the error of a Catalogue that has no such trigger or action.
+type UnknownUse struct {
+	// Name is the `use` as it was written.
+	Name string
+	// Suggestion says what would be right; it may be empty.
+	Suggestion string
+	// Message says what there isn't: the connector, its plugin, or the member.
+	Message string
+}
+
+// Error gives message and suggestion.
+func (e *UnknownUse) Error() string {
+	if e.Suggestion != "" {
+		return e.Message + "; " + e.Suggestion
+	}
+	return e.Message
+}

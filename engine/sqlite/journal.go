@@ -1,0 +1,273 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tappet-dev/tappet/engine"
+	"github.com/tappet-dev/tappet/engine/machine"
+)
+
+// The states as they are stored. Those below 3 are open: an index says so.
+var states = []machine.State{machine.Queued, machine.Running, machine.Waiting, machine.Succeeded, machine.Failed, machine.Cancelled}
+
+func stateNumber(s machine.State) int {
+	for i, x := range states {
+		if x == s {
+			return i
+		}
+	}
+	return 1
+}
+
+// Commit implements engine.JournalStore.
+func (s *Store) Commit(ctx context.Context, entries []engine.Entry) (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == nil {
+		return errors.New("commit: the store is closed")
+	}
+	if _, err := s.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	for _, e := range entries {
+		if err = s.write1(ctx, e); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		_, err = s.conn.ExecContext(ctx, "COMMIT")
+	}
+	if err != nil {
+		for _, e := range entries {
+			if b, ok := e.(*engine.Begin); ok {
+				b.Existing = engine.RunID{}
+			}
+		}
+		// A failed COMMIT may have rolled back by itself: then this one fails.
+		_, _ = s.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// write1 writes one entry inside the open transaction.
+func (s *Store) write1(ctx context.Context, e engine.Entry) error {
+	switch e := e.(type) {
+	case *engine.Begin:
+		return s.begin(ctx, e)
+	case *engine.Append:
+		// The order of a run's records is that of their writing.
+		r := e.Record
+		_, err := s.stmt.append.ExecContext(ctx, e.Run[:], string(r.Path), int(r.Kind), e.Seq, r.At.UnixMilli(), r.Body)
+		return err
+	case *engine.Finish:
+		var msg any
+		if e.Err != nil {
+			c := *e.Err
+			c.Data = nil // stands in the journal
+			b, err := json.Marshal(&c)
+			if err != nil {
+				return err
+			}
+			msg = string(b)
+		}
+		_, err := s.stmt.finish.ExecContext(ctx, stateNumber(e.State), e.At.UnixMilli(), msg, e.Run[:])
+		return err
+	case *engine.Move:
+		_, err := s.stmt.move.ExecContext(ctx, int64(e.Mark.Graph), e.Mark.Trigger, e.Mark.Cursor)
+		return err
+	}
+	return fmt.Errorf("unknown entry %T", e)
+}
+
+func (s *Store) begin(ctx context.Context, e *engine.Begin) error {
+	r := &e.Run
+	var key any
+	if r.Key != "" {
+		key = r.Key
+		res, err := s.stmt.key.ExecContext(ctx, int64(r.Graph), r.Key, r.ID[:])
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil {
+			return err
+		} else if n == 0 {
+			var b []byte
+			if err := s.stmt.keyRun.QueryRowContext(ctx, int64(r.Graph), r.Key).Scan(&b); err != nil {
+				return err
+			}
+			copy(e.Existing[:], b)
+			return nil
+		}
+	}
+	_, err := s.stmt.beginRun.ExecContext(ctx, r.ID[:], int64(r.Graph), r.Version, stateNumber(r.State), r.Attempt, r.AcceptedAt.UnixMilli(), key, []byte(r.Event))
+	return err
+}
+
+const runColumns = `id, graph, version, state, attempt, accepted_at, ended_at, key, error`
+
+func scanRun(row interface{ Scan(...any) error }, more ...any) (engine.Run, error) {
+	var (
+		r          engine.Run
+		id         []byte
+		state      int
+		accepted   int64
+		ended      sql.NullInt64
+		key, fault sql.NullString
+	)
+	if err := row.Scan(append([]any{&id, &r.Graph, &r.Version, &state, &r.Attempt, &accepted, &ended, &key, &fault}, more...)...); err != nil {
+		return r, err
+	}
+	copy(r.ID[:], id)
+	if state < 0 || state >= len(states) {
+		return r, fmt.Errorf("run %s: unknown state %d", r.ID, state)
+	}
+	r.State, r.AcceptedAt, r.Key = states[state], time.UnixMilli(accepted).UTC(), key.String
+	if ended.Valid {
+		r.EndedAt = time.UnixMilli(ended.Int64).UTC()
+	}
+	if fault.Valid {
+		r.Err = new(machine.Error)
+		if err := json.Unmarshal([]byte(fault.String), r.Err); err != nil {
+			return r, fmt.Errorf("run %s: %w", r.ID, err)
+		}
+	}
+	return r, nil
+}
+
+// Journal implements engine.JournalStore.
+func (s *Store) Journal(ctx context.Context, id engine.RunID) (engine.Run, []engine.Record, error) {
+	op := "read run " + id.String()
+	var event []byte
+	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return engine.Run{}, nil, fmt.Errorf("%s: %w", op, err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	r, err := scanRun(tx.QueryRowContext(ctx, `SELECT `+runColumns+`, event FROM runs WHERE id = ?`, id[:]), &event)
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, nil, &engine.Error{Kind: engine.NotFound, Op: op, Err: errors.New("there is no such run")}
+	}
+	if err != nil {
+		return r, nil, fmt.Errorf("%s: %w", op, err)
+	}
+	r.Event = event
+	rows, err := tx.QueryContext(ctx, `SELECT kind, path, at, body FROM journal WHERE run = ? ORDER BY seq`, id[:])
+	if err != nil {
+		return r, nil, fmt.Errorf("%s: %w", op, err)
+	}
+	defer rows.Close()
+	var recs []engine.Record
+	for rows.Next() {
+		var rec engine.Record
+		var at int64
+		if err := rows.Scan(&rec.Kind, &rec.Path, &at, &rec.Body); err != nil {
+			return r, nil, fmt.Errorf("%s: %w", op, err)
+		}
+		rec.At = time.UnixMilli(at).UTC()
+		recs = append(recs, rec)
+	}
+	if err := rows.Err(); err != nil {
+		return r, nil, fmt.Errorf("%s: %w", op, err)
+	}
+	return r, recs, nil
+}
+
+// Open implements engine.JournalStore.
+func (s *Store) Open(ctx context.Context, after engine.RunID, limit int) ([]engine.RunID, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT id FROM runs INDEXED BY runs_open WHERE state < 3 AND id > ? ORDER BY id LIMIT ?`, after[:], limit)
+	if err != nil {
+		return nil, fmt.Errorf("list open runs: %w", err)
+	}
+	defer rows.Close()
+	var out []engine.RunID
+	for rows.Next() {
+		var b []byte
+		if err := rows.Scan(&b); err != nil {
+			return nil, fmt.Errorf("list open runs: %w", err)
+		}
+		var id engine.RunID
+		copy(id[:], b)
+		out = append(out, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("list open runs: %w", err)
+	}
+	return out, nil
+}
+
+// Runs implements engine.JournalStore.
+func (s *Store) Runs(ctx context.Context, q engine.RunQuery) (engine.RunPage, error) {
+	var page engine.RunPage
+	where, args := []string{"1"}, []any{}
+	and := func(cond string, a ...any) { where, args = append(where, cond), append(args, a...) }
+	if q.Graph != 0 {
+		and("graph = ?", int64(q.Graph))
+	}
+	if len(q.States) > 0 {
+		marks := make([]string, len(q.States))
+		for i, st := range q.States {
+			marks[i], args = "?", append(args, stateNumber(st))
+		}
+		where = append(where, "state IN ("+strings.Join(marks, ",")+")")
+	}
+	// Ids sort by time, so that a bound on time is a bound on ids, which has an index.
+	if !q.From.IsZero() {
+		id := firstOf(q.From)
+		and("id >= ?", id[:])
+	}
+	if !q.To.IsZero() {
+		id := firstOf(q.To)
+		and("id < ?", id[:])
+	}
+	if q.Cursor != "" {
+		b, err := hex.DecodeString(q.Cursor)
+		if err != nil || len(b) != 16 {
+			return page, &engine.Error{Kind: engine.Invalid, Op: "list runs", Problems: []engine.Problem{{
+				Pointer: "/cursor", Code: "cursor", Message: "is no cursor of this list", Suggestion: "use next_cursor of the page before, or leave it out",
+			}}}
+		}
+		and("id < ?", b)
+	}
+	limit := q.Limit
+	if limit <= 0 {
+		limit = 50
+	}
+	rows, err := s.read.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE `+strings.Join(where, " AND ")+` ORDER BY id DESC LIMIT ?`, append(args, limit+1)...)
+	if err != nil {
+		return page, fmt.Errorf("list runs: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		r, err := scanRun(rows)
+		if err != nil {
+			return page, fmt.Errorf("list runs: %w", err)
+		}
+		page.Runs = append(page.Runs, r)
+	}
+	if err := rows.Err(); err != nil {
+		return page, fmt.Errorf("list runs: %w", err)
+	}
+	if len(page.Runs) > limit {
+		page.Runs = page.Runs[:limit]
+		last := page.Runs[limit-1].ID
+		page.Next = hex.EncodeToString(last[:])
+	}
+	return page, nil
+}
+
+// firstOf gives the least UUIDv7 of a millisecond (RFC 9562, 5.7).
+func firstOf(t time.Time) (id engine.RunID) {
+	ms := t.UnixMilli()
+	for i := range 6 {
+		id[i] = byte(ms >> (40 - 8*i))
+	}
+	return id
+}

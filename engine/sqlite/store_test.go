@@ -1,0 +1,109 @@
+package sqlite_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tappet-dev/tappet/engine"
+	"github.com/tappet-dev/tappet/engine/enginetest"
+	"github.com/tappet-dev/tappet/engine/machine"
+	"github.com/tappet-dev/tappet/engine/sqlite"
+)
+
+func open(t testing.TB, dir string) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(context.Background(), dir, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	enginetest.RunStore(t, func(t testing.TB, dir string) enginetest.Store { return open(t, dir) })
+}
+
+// D6
+func TestSecondOpenerIsToldWhatToDo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	defer s.Close()
+	_, err := sqlite.Open(t.Context(), dir, sqlite.Options{})
+	var in *sqlite.InUseError
+	if !errors.As(err, &in) || in.Dir != dir || !strings.Contains(err.Error(), "--data") {
+		t.Errorf("err = %v; want in use, with what to do", err)
+	}
+}
+
+// D5
+func TestNewerFolderIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	if err := s.ForTestExec("INSERT INTO goose_db_version(version_id, is_applied) VALUES(999, 1)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.Open(t.Context(), dir, sqlite.Options{}); err == nil || !strings.Contains(err.Error(), "newer version") {
+		t.Errorf("err = %v; want a newer version named", err)
+	}
+}
+
+// SecurityRule 14
+func TestSec14_FilesAreTheOwnersAlone(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	s := open(t, dir)
+	defer s.Close()
+	if err := s.Commit(t.Context(), []engine.Entry{&engine.Begin{Run: enginetest.NewRun(1)}}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]os.FileMode{"": 0o700, "tappet.db": 0o600, "tappet.db-wal": 0o600, "tappet.lock": 0o600} {
+		st, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st.Mode().Perm() != want {
+			t.Errorf("%q has mode %o; want %o", name, st.Mode().Perm(), want)
+		}
+	}
+}
+
+// W1's two transactions for a group of runs: accept, then settle and end.
+func BenchmarkCommit(b *testing.B) {
+	for _, group := range []int{1, 16, 256} {
+		b.Run(fmt.Sprint("group=", group), func(b *testing.B) {
+			s := open(b, b.TempDir())
+			defer s.Close()
+			n := 0
+			body := []byte(`{"v":1,"output":{"status":200,"headers":{"content-type":"application/json"},"body":{"id":"e1","ok":true}},"input":"00112233445566ff","started_ms":1790000000000}`)
+			for b.Loop() {
+				begin := make([]engine.Entry, group)
+				settle := make([]engine.Entry, 0, 2*group)
+				for i := range group {
+					r := enginetest.NewRun(n)
+					n++
+					begin[i] = &engine.Begin{Run: r}
+					settle = append(settle,
+						&engine.Append{Run: r.ID, Seq: 1, Record: engine.Record{Kind: engine.RecordSettled, Path: "entry", At: r.AcceptedAt, Body: body}},
+						&engine.Finish{Run: r.ID, State: machine.Succeeded, At: r.AcceptedAt})
+				}
+				for _, e := range [][]engine.Entry{begin, settle} {
+					if err := s.Commit(context.Background(), e); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(n), "µs/run")
+		})
+	}
+}

@@ -1,0 +1,85 @@
+package egress
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/tappet-dev/tappet/sdk"
+)
+
+// classify gives err its kind; see Client.Do. What ended the call's context
+// comes first, since it shows as all sorts of errors.
+func classify(err error, w *watch) error {
+	if w.ctx.Err() != nil {
+		cause := context.Cause(w.ctx)
+		switch {
+		case errors.Is(cause, errWhole), errors.Is(cause, errIdle), errors.Is(cause, errDrain):
+			return &sdk.Error{Kind: sdk.Timeout, Err: cause}
+		case errors.Is(w.ctx.Err(), context.DeadlineExceeded):
+			return &sdk.Error{Kind: sdk.Timeout, Err: cause}
+		}
+		return &sdk.Error{Kind: sdk.Cancelled, Err: cause}
+	}
+	var e *sdk.Error
+	if errors.As(err, &e) {
+		return err
+	}
+	return &sdk.Error{Kind: kindOf(err), Err: err}
+}
+
+func kindOf(err error) sdk.Kind {
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		return sdk.Denied
+	}
+	var name *net.DNSError
+	if errors.As(err, &name) {
+		switch {
+		case name.IsNotFound:
+			return sdk.NotFound
+		case name.IsTimeout:
+			return sdk.Timeout
+		}
+		return sdk.Unavailable
+	}
+	var (
+		verify   *tls.CertificateVerificationError
+		record   tls.RecordHeaderError
+		alert    tls.AlertError
+		hostname x509.HostnameError
+	)
+	if errors.As(err, &verify) || errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &hostname) {
+		return sdk.Failed
+	}
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return sdk.Timeout
+	}
+	for _, cut := range []error{
+		syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE, syscall.EHOSTUNREACH,
+		syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.ENETDOWN, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
+	} {
+		if errors.Is(err, cut) {
+			return sdk.Unavailable
+		}
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return sdk.Unavailable
+	}
+	// The transport has no types for these.
+	switch text := err.Error(); {
+	case strings.Contains(text, "response headers exceeded"):
+		return sdk.TooLarge
+	case strings.Contains(text, "server closed idle connection"), strings.Contains(text, "connection lost"),
+		strings.Contains(text, "transport connection broken: EOF"):
+		return sdk.Unavailable
+	}
+	return sdk.Failed
+}

@@ -1,0 +1,168 @@
+package egress
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net/http/httptrace"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tappet-dev/tappet/sdk"
+)
+
+// An Exchange is the record of one call of Do: what was sent, what came back
+// and how long it took.
+type Exchange struct {
+	Method string
+	// URL is the request's own, without userinfo. Its query is not masked.
+	URL string
+	// Redirects are the URLs that were followed, in order, without userinfo.
+	Redirects []string
+	// Status is that of the last response, 0 if none came.
+	Status int
+	// Started is when Do was called.
+	Started time.Time
+	// DNS, Connect and TLS are what was spent on connections that were opened
+	// for this call, redirects included; 0 where a connection was reused.
+	DNS, Connect, TLS time.Duration
+	// FirstByte is from Started to the first byte of the last response.
+	FirstByte time.Duration
+	// Total is from Started to the end of the body, or to the failure.
+	Total time.Duration
+	// Reused says that the last connection had been used before.
+	Reused bool
+	// Remote is the address and port of the last connection, "" if none was made.
+	Remote string
+	// Sent and Received count the bytes of bodies: as sent, and as received
+	// before decompression.
+	Sent, Received int64
+	// Kind and Error are of the failure, "" if there was none.
+	Kind  sdk.Kind
+	Error string
+}
+
+// exchange collects an Exchange. Its hooks are called by dialling goroutines,
+// also after the call has ended, so they are locked.
+type exchange struct {
+	rec  func(Exchange)
+	sent atomic.Int64
+
+	mu   sync.Mutex
+	done bool
+	x    Exchange
+	// begun are the times at which what is under way began.
+	dns, connect, handshake time.Time
+}
+
+func newExchange(r *sdk.Request, rec func(Exchange)) *exchange {
+	method := r.Method
+	if method == "" {
+		method = "GET"
+	}
+	return &exchange{rec: rec, x: Exchange{Method: method, URL: withoutUserinfo(r.URL), Started: time.Now()}}
+}
+
+// withoutUserinfo cuts what stands before "@" in a URL's authority, whether or
+// not the URL is valid.
+func withoutUserinfo(url string) string {
+	from := strings.Index(url, "//")
+	if from < 0 {
+		from = 0
+	} else {
+		from += 2
+	}
+	end := strings.IndexAny(url[from:], "/?#")
+	if end < 0 {
+		end = len(url) - from
+	}
+	at := strings.LastIndexByte(url[from:from+end], '@')
+	if at < 0 {
+		return url
+	}
+	return url[:from] + url[from+at+1:]
+}
+
+// trace lets the transport report to the exchange.
+func (x *exchange) trace(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(i httptrace.GotConnInfo) {
+			x.note(func(time.Time) { x.x.Reused, x.x.Remote = i.Reused, i.Conn.RemoteAddr().String() })
+		},
+		DNSStart: func(httptrace.DNSStartInfo) { x.note(func(now time.Time) { x.dns = now }) },
+		DNSDone: func(httptrace.DNSDoneInfo) {
+			x.note(func(now time.Time) { x.x.DNS += now.Sub(x.dns) })
+		},
+		ConnectStart: func(_, _ string) {
+			x.note(func(now time.Time) {
+				if x.connect.IsZero() { // two families may be tried side by side
+					x.connect = now
+				}
+			})
+		},
+		ConnectDone: func(_, _ string, err error) {
+			x.note(func(now time.Time) {
+				if err == nil && !x.connect.IsZero() {
+					x.x.Connect += now.Sub(x.connect)
+					x.connect = time.Time{}
+				}
+			})
+		},
+		TLSHandshakeStart: func() { x.note(func(now time.Time) { x.handshake = now }) },
+		TLSHandshakeDone: func(tls.ConnectionState, error) {
+			x.note(func(now time.Time) { x.x.TLS += now.Sub(x.handshake) })
+		},
+		GotFirstResponseByte: func() {
+			x.note(func(now time.Time) { x.x.FirstByte = now.Sub(x.x.Started) })
+		},
+	})
+}
+
+// note changes the record, unless it was given away.
+func (x *exchange) note(change func(now time.Time)) {
+	now := time.Now()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.done {
+		change(now)
+	}
+}
+
+func (x *exchange) redirected(url string) {
+	x.note(func(time.Time) { x.x.Redirects = append(x.x.Redirects, withoutUserinfo(url)) })
+}
+
+func (x *exchange) answered(status int) { x.note(func(time.Time) { x.x.Status = status }) }
+
+// fail ends the exchange with err, which it returns.
+func (x *exchange) fail(err error) error {
+	x.end(0, err)
+	return err
+}
+
+// end gives the record away, the first time that it is called.
+func (x *exchange) end(received int64, err error) {
+	x.mu.Lock()
+	if x.done {
+		x.mu.Unlock()
+		return
+	}
+	x.done = true
+	out := x.x
+	x.mu.Unlock()
+	if x.rec == nil {
+		return
+	}
+	out.Total = time.Since(out.Started)
+	out.Sent, out.Received = x.sent.Load(), received
+	if err != nil {
+		out.Kind, out.Error = sdk.KindOf(err), err.Error()
+		var e *sdk.Error
+		if errors.As(err, &e) && e.Op == "" && e.Err != nil {
+			out.Error = e.Err.Error()
+		}
+	}
+	x.rec(out)
+}

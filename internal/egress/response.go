@@ -1,0 +1,209 @@
+package egress
+
+import (
+	"bufio"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
+	"errors"
+	"io"
+	"net/http"
+	"sort"
+	"strings"
+	"sync"
+
+	"github.com/tappet-dev/tappet/sdk"
+)
+
+// response makes the caller's response; from here on the body ends the exchange.
+func (c *Client) response(resp *http.Response, x *exchange, w *watch) *sdk.Response {
+	out := &sdk.Response{Status: resp.StatusCode, Size: resp.ContentLength}
+	b := &body{wire: wire{raw: resp.Body, w: w, limit: c.limits.ResponseBody}, x: x, left: c.limits.ResponseBody}
+	b.decoded = &b.wire
+	if resp.Request.Method != http.MethodHead && resp.ContentLength != 0 {
+		if resp.ContentLength > c.limits.ResponseBody {
+			b.err = tooLarge(c.limits.ResponseBody)
+		}
+		switch coding := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); coding {
+		case "gzip", "x-gzip", "deflate":
+			b.decoded = &decoder{coding: coding, src: &b.wire}
+			out.Size = -1
+			resp.Header.Del("Content-Encoding")
+			resp.Header.Del("Content-Length")
+		}
+	}
+	out.Header = fields(resp.Header)
+	out.Body = b
+	return out
+}
+
+// fields lists a header in order of names: Go keeps none.
+func fields(h http.Header) sdk.Header {
+	n := 0
+	names := make([]string, 0, len(h))
+	for name, values := range h {
+		names = append(names, name)
+		n += len(values)
+	}
+	sort.Strings(names)
+	list := make(sdk.Header, 0, n)
+	for _, name := range names {
+		for _, v := range h[name] {
+			list.Add(name, v)
+		}
+	}
+	return list
+}
+
+func tooLarge(limit int64) error {
+	return sdk.Errorf(sdk.TooLarge, "the response's body is larger than its limit of %d bytes", limit)
+}
+
+// wire is a body as it comes from the connection: timed, counted, limited.
+type wire struct {
+	raw      io.ReadCloser
+	w        *watch
+	limit    int64
+	received int64
+}
+
+func (r *wire) Read(p []byte) (int, error) {
+	r.w.read()
+	n, err := r.raw.Read(p)
+	r.received += int64(n)
+	switch {
+	case err == nil && r.received > r.limit:
+		return n, tooLarge(r.limit)
+	case err == nil || err == io.EOF: //nolint:errorlint // a reader's end is io.EOF itself
+		return n, err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return n, classify(errTruncated, r.w)
+	}
+	return n, classify(err, r.w)
+}
+
+var errTruncated = &sdk.Error{
+	Kind: sdk.Unavailable,
+	Err:  errors.New("the connection ended before the response's body was whole"),
+}
+
+// body is the response's body for the caller.
+type body struct {
+	wire    wire
+	decoded io.Reader
+	x       *exchange
+
+	mu   sync.Mutex
+	left int64
+	err  error // sticky
+	over bool
+}
+
+// Read gives decoded bytes, up to the limit.
+func (b *body) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err != nil {
+		b.finish(b.err)
+		return 0, b.err
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1] // one byte more tells whether it is too much
+	}
+	n, err := b.decoded.Read(p)
+	if int64(n) > b.left {
+		n, err = int(b.left), tooLarge(b.wire.limit)
+	}
+	b.left -= int64(n)
+	if err != nil {
+		b.err = err
+		b.finish(err)
+	}
+	return n, err
+}
+
+// Close frees the connection: what little is left is read, so that it can be
+// used again, and otherwise it is closed. It is idempotent.
+func (b *body) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err == nil {
+		b.err = http.ErrBodyReadAfterClose
+		b.finish(nil)
+	} else {
+		b.finish(b.err)
+	}
+	return nil
+}
+
+// finish ends the exchange, once. A reader that stands before the end of what
+// came (a decoder stops at its own) drains it within bounds.
+func (b *body) finish(err error) {
+	if b.over {
+		return
+	}
+	b.over = true
+	if err == io.EOF { //nolint:errorlint // a reader's end is io.EOF itself
+		err = nil
+	}
+	if err == nil {
+		b.wire.w.drain(drainTime)
+		n, _ := io.CopyN(io.Discard, b.wire.raw, drainBytes)
+		b.wire.received += n
+	}
+	_ = b.wire.raw.Close()
+	b.wire.w.stop()
+	b.x.end(b.wire.received, err)
+}
+
+// A decoder undoes a Content-Encoding; it begins with the first Read, since
+// the beginning of the stream is already one.
+type decoder struct {
+	coding string
+	src    io.Reader
+	r      io.Reader
+}
+
+func (d *decoder) Read(p []byte) (int, error) {
+	if d.r == nil {
+		r, err := d.open()
+		if err != nil {
+			return 0, d.broken(err)
+		}
+		d.r = r
+	}
+	n, err := d.r.Read(p)
+	if err != nil {
+		err = d.broken(err)
+	}
+	return n, err
+}
+
+func (d *decoder) open() (io.Reader, error) {
+	if d.coding != "deflate" {
+		return gzip.NewReader(d.src)
+	}
+	// deflate is zlib by the standard (RFC 9110, 8.4.1.2), and bare deflate of
+	// some servers: the first two bytes tell.
+	buf := bufio.NewReader(d.src)
+	head, err := buf.Peek(2)
+	if err == io.EOF && len(head) == 0 { //nolint:errorlint // a reader's end is io.EOF itself
+		return nil, io.EOF
+	}
+	if err == nil && head[0]&0x0f == 8 && (uint(head[0])<<8|uint(head[1]))%31 == 0 {
+		return zlib.NewReader(buf)
+	}
+	return flate.NewReader(buf), nil
+}
+
+// broken keeps the wire's errors and the end; others are of the stream.
+func (d *decoder) broken(err error) error {
+	var e *sdk.Error
+	if err == io.EOF || errors.As(err, &e) { //nolint:errorlint // a reader's end is io.EOF itself
+		return err
+	}
+	return sdk.Errorf(sdk.Failed, "the response's %s encoding is broken: %w", d.coding, err)
+}

@@ -1,0 +1,290 @@
+// Package plugins is the catalogue of the plugins that are installed: the files
+// of one folder, each loaded, described, checked and ready to be called, and
+// loaded anew when its file changes.
+//
+// It knows neither graphs nor runs: it hands out an sdk.Connector for each
+// plugin, of which the engine can't tell the pipe. Its one rule: a bad plugin is
+// listed with its reason and hurts nobody else.
+package plugins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/tappet-dev/tappet/plugins/native"
+	"github.com/tappet-dev/tappet/plugins/pipe"
+	"github.com/tappet-dev/tappet/plugins/wasm"
+	"github.com/tappet-dev/tappet/sdk"
+)
+
+// Limits bound what plugins may take. A zero field means its default.
+type Limits struct {
+	Pipe   pipe.Limits
+	WASM   wasm.Limits
+	Native native.Limits
+	// Manifest is the most bytes of a plugin's description: 1 MiB.
+	Manifest int
+	// Lines is the most log lines kept of a plugin: 1,000; a line has at most
+	// 4 KiB.
+	Lines int
+	// Settle is how long the folder must be quiet before its changes are taken:
+	// 200 ms. A file that is still being written when that has passed is listed
+	// as failed and taken again when it changes.
+	Settle time.Duration
+	// Drain is how long the calls of a replaced version may go on: 30 s.
+	Drain time.Duration
+}
+
+func (l Limits) orDefaults() Limits {
+	if l.Manifest <= 0 {
+		l.Manifest = 1 << 20
+	}
+	if l.Lines <= 0 {
+		l.Lines = 1000
+	}
+	if l.Settle <= 0 {
+		l.Settle = 200 * time.Millisecond
+	}
+	if l.Drain <= 0 {
+		l.Drain = 30 * time.Second
+	}
+	return l
+}
+
+// Options are what a Catalogue can do without.
+type Options struct {
+	Limits Limits
+	// WorkDir holds the copies of native plugins and the compiled modules; it
+	// must be the engine's alone. "" is the folder .work in the plugins folder.
+	WorkDir string
+	// Reserved are the names of built-in connectors, which no plugin may take.
+	Reserved []string
+	// Log takes what happens to plugins; nil drops it.
+	Log *slog.Logger
+}
+
+// Kind says what a plugin's artefact is.
+type Kind string
+
+// The kinds of plugins.
+const (
+	WASM   Kind = "wasm"
+	Native Kind = "native"
+)
+
+// State says how a plugin is.
+type State string
+
+// The states of plugins.
+const (
+	// Ready: it can be called.
+	Ready State = "ready"
+	// Failed: it can't; Health.Reason says why. If an earlier version of the
+	// same file was ready, that one still serves.
+	Failed State = "failed"
+	// Loading: it is being loaded.
+	Loading State = "loading"
+)
+
+// Health is how a plugin is and since when.
+type Health struct {
+	State  State     `json:"state"`
+	Reason string    `json:"reason,omitempty"`
+	Since  time.Time `json:"since"`
+}
+
+// Info is what there is to know of one file of the folder.
+type Info struct {
+	// Name is the connector's, or the file's without its ending as long as the
+	// plugin has not told its own.
+	Name string `json:"name"`
+	// File is the name in the folder.
+	File string `json:"file"`
+	Kind Kind   `json:"kind"`
+	// Digest is the SHA-256 of the file in hexadecimal.
+	Digest      string        `json:"digest,omitempty"`
+	Title       string        `json:"title,omitempty"`
+	Description string        `json:"description,omitempty"`
+	Version     string        `json:"version,omitempty"`
+	Health      Health        `json:"health"`
+	Needs       sdk.Needs     `json:"needs"`
+	Triggers    []sdk.Trigger `json:"triggers,omitempty"`
+	Actions     []sdk.Action  `json:"actions,omitempty"`
+}
+
+// A Catalogue is the plugins of one folder. It is safe for concurrent use.
+type Catalogue struct {
+	dir     string
+	work    string
+	limits  Limits
+	reserve []string
+	log     *slog.Logger
+	wasm    *wasm.Engine
+	watch   *fsnotify.Watcher
+
+	ctx    context.Context // of the goroutines; ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	scans  sync.Mutex // one scan at a time
+
+	mu     sync.RWMutex
+	closed bool
+	files  map[string]*file    // by file name
+	named  map[string]*version // ready, by connector name
+	logs   map[string]*journal // by file name
+	notify []func()
+}
+
+// Open loads the plugins of dir, which is made if it is missing, and watches it
+// from then on. It returns when every plugin is ready or failed; the error is
+// only of the folder itself.
+func Open(dir string, o Options) (*Catalogue, error) {
+	c := &Catalogue{
+		dir: dir, work: o.WorkDir, limits: o.Limits.orDefaults(), reserve: slices.Clone(o.Reserved), log: o.Log,
+		files: map[string]*file{}, named: map[string]*version{}, logs: map[string]*journal{},
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	if c.work == "" {
+		c.work = filepath.Join(dir, ".work")
+	}
+	for _, d := range []string{dir, c.work} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, fmt.Errorf("open the plugins folder: %w", err)
+		}
+	}
+	// Copies that an engine left which could not close.
+	if err := os.RemoveAll(c.copies()); err != nil {
+		return nil, fmt.Errorf("clear the copies of native plugins: %w", err)
+	}
+	var err error
+	if c.watch, err = fsnotify.NewWatcher(); err != nil {
+		return nil, fmt.Errorf("watch the plugins folder: %w", err)
+	}
+	if err := c.watch.Add(dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("watch the plugins folder: %w", err), c.watch.Close())
+	}
+	if c.wasm, err = wasm.New(wasm.Options{Limits: c.limits.WASM, CacheDir: filepath.Join(c.work, "compiled")}); err != nil {
+		return nil, errors.Join(err, c.watch.Close())
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if err := c.scan(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	c.wg.Go(c.follow)
+	return c, nil
+}
+
+func (c *Catalogue) copies() string { return filepath.Join(c.work, "native") }
+
+// List gives what is known of every plugin, by file name.
+func (c *Catalogue) List() []Info {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	out := make([]Info, 0, len(c.files))
+	for _, f := range c.files {
+		out = append(out, f.info)
+	}
+	slices.SortFunc(out, func(a, b Info) int { return strings.Compare(a.File, b.File) })
+	return out
+}
+
+// Connector gives the connector of a plugin that is ready. Its functions call
+// the version that is loaded when they are called. It is cheap, and its lists
+// are shared: they must not be changed.
+func (c *Catalogue) Connector(name string) (sdk.Connector, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	v, ok := c.named[name]
+	if !ok {
+		return sdk.Connector{}, false
+	}
+	return v.connector, true
+}
+
+// Info gives what is known of the plugin whose connector has the name, ready or
+// not.
+func (c *Catalogue) Info(name string) (Info, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if v, ok := c.named[name]; ok {
+		if f := c.files[v.file]; f != nil {
+			return f.info, true
+		}
+	}
+	for _, f := range c.files {
+		if f.info.Name == name {
+			return f.info, true
+		}
+	}
+	return Info{}, false
+}
+
+// OnChange has fn called after each change of what List gives. fn must return
+// soon and may call the catalogue.
+func (c *Catalogue) OnChange(fn func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.notify = append(c.notify, fn)
+}
+
+// Logs gives the last lines that the plugin of the name printed or logged,
+// oldest first; nil for an unknown name.
+func (c *Catalogue) Logs(name string) []Line {
+	info, ok := c.Info(name)
+	if !ok {
+		return nil
+	}
+	c.mu.RLock()
+	j := c.logs[info.File]
+	c.mu.RUnlock()
+	if j == nil {
+		return nil
+	}
+	return j.lines()
+}
+
+// Close ends all calls and plugins and returns when nothing of them is left. It
+// may be called twice.
+func (c *Catalogue) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		c.wg.Wait()
+		return nil
+	}
+	c.closed = true
+	c.mu.Unlock()
+	c.cancel()
+	err := c.watch.Close()
+	c.scans.Lock() // a scan that runs ends soon: its context has
+	defer c.scans.Unlock()
+	c.mu.Lock()
+	var old []*version
+	for _, f := range c.files {
+		if f.version != nil {
+			old = append(old, f.version)
+		}
+	}
+	c.files, c.named = map[string]*file{}, map[string]*version{}
+	c.mu.Unlock()
+	var wg sync.WaitGroup
+	errs := make([]error, len(old))
+	for i, v := range old {
+		wg.Go(func() { errs[i] = v.close() })
+	}
+	wg.Wait()
+	c.wg.Wait()
+	return errors.Join(append(errs, err, c.wasm.Close(), os.RemoveAll(c.copies()))...)
+}

@@ -1,0 +1,118 @@
+//go:build wasip1
+
+package serve
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/tappet-dev/tappet/sdk"
+	"github.com/tappet-dev/tappet/sdk/wire"
+)
+
+// The host's functions; wire.Module names their module.
+
+//go:wasmimport tappet_1 swap
+func hostSwap(in unsafe.Pointer, n uint32, out unsafe.Pointer, room uint32) uint32
+
+//go:wasmimport tappet_1 take
+func hostTake(out unsafe.Pointer, room uint32) uint32
+
+const (
+	// ask is how often a waiting call asks whether it was taken back.
+	ask = 100 * time.Millisecond
+	// room is what a reply usually fits in, bigRoom one with a chunk of a body.
+	room    = 512
+	bigRoom = wire.Chunk + 4<<10
+	// keep is the most that a buffer may hold on to between calls.
+	keep = 1 << 20
+)
+
+// Main serves c until the engine ends the program; it doesn't return.
+func Main(c sdk.Connector) {
+	g := &guest{}
+	in := make([]byte, 0, bigRoom)
+	out := (&wire.Frame{Op: wire.OpReady, ABI: wire.ABI}).Append(nil)
+	var f wire.Frame
+	for {
+		if in = exchange(out, in); len(in) == 0 {
+			os.Exit(0)
+		}
+		var r wire.Frame
+		if err := f.Parse(in); err != nil {
+			r = failure(sdk.Errorf(sdk.Invalid, "read the engine's frame: %w", err))
+		} else {
+			r = g.run(&c, &f)
+		}
+		out = r.Append(out[:0])
+		if cap(in) > keep {
+			in = make([]byte, 0, bigRoom)
+		}
+		if cap(out) > keep {
+			out = append(make([]byte, 0, len(out)), out...)
+		}
+	}
+}
+
+// exchange hands in over and waits for the next frame, in buf if it fits. The
+// instance stands still meanwhile.
+func exchange(in, buf []byte) []byte {
+	buf = buf[:cap(buf)]
+	n := hostSwap(unsafe.Pointer(unsafe.SliceData(in)), uint32(len(in)), unsafe.Pointer(unsafe.SliceData(buf)), uint32(len(buf)))
+	if int(n) > len(buf) {
+		buf = make([]byte, n)
+		n = hostTake(unsafe.Pointer(unsafe.SliceData(buf)), n)
+	}
+	runtime.KeepAlive(in)
+	return buf[:n]
+}
+
+// A guest orders the frames of its goroutines.
+type guest struct{ mu sync.Mutex }
+
+// run runs one call. While it lasts a timer asks whether it was taken back, so
+// that ctx works in any select, and so that the runtime, which sees nothing else
+// to wait for, doesn't call waiting on ctx a deadlock.
+func (g *guest) run(c *sdk.Connector, f *wire.Frame) wire.Frame {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	p := &guestCall{guest: g, cancel: cancel}
+	var t *time.Timer
+	t = time.AfterFunc(ask, func() {
+		open := func() bool { return ctx.Err() == nil }
+		if _, err := p.swap(ctx, &wire.Frame{Op: wire.OpPing}, open); err == nil && ctx.Err() == nil {
+			t.Reset(ask)
+		}
+	})
+	defer t.Stop()
+	return answer(ctx, c, p, f)
+}
+
+type guestCall struct {
+	guest  *guest
+	cancel context.CancelFunc
+}
+
+func (g *guestCall) swap(_ context.Context, f *wire.Frame, open func() bool) (r wire.Frame, err error) {
+	g.guest.mu.Lock()
+	defer g.guest.mu.Unlock()
+	if !open() {
+		return r, errOver()
+	}
+	n := room
+	if f.Op == wire.OpHTTP || f.Op == wire.OpChunk || f.Op == wire.OpRead {
+		n = bigRoom
+	}
+	b := exchange(f.Append(nil), make([]byte, 0, n)) // the reply is the caller's to keep
+	if err = r.Parse(b); err != nil {
+		return r, sdk.Errorf(sdk.Failed, "read the engine's reply: %w", err)
+	}
+	if r.Stop {
+		g.cancel()
+	}
+	return r, nil
+}
