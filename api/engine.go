@@ -10,6 +10,8 @@ import (
 	"github.com/tappet-dev/tappet/sdk"
 )
 
+var _ Engine = (*engine.Engine)(nil)
+
 // Engine is all that the API asks of *engine.Engine; each part is a small
 // interface of its own. Errors carry an engine.Kind; one without is Internal.
 // Everything is safe for concurrent use.

@@ -178,6 +178,7 @@ func translate(m *huma.ErrorModel, more []ProblemError) *Problem {
 		if where == "body" {
 			x.Pointer = pointer(rest)
 		} else {
+			rest, _, _ = strings.Cut(rest, "[") // one of a repeated one
 			x.Parameter, x.Code = rest, "parameter"
 		}
 		p.Errors = append(p.Errors, x)

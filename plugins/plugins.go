@@ -67,6 +67,9 @@ type Options struct {
 	// WorkDir holds the copies of native plugins and the compiled modules; it
 	// must be the engine's alone. "" is the folder .work in the plugins folder.
 	WorkDir string
+	// CacheDir holds the compiled modules instead, so that several engines share
+	// them; like WorkDir it must belong to engines alone.
+	CacheDir string
 	// Reserved are the names of built-in connectors, which no plugin may take.
 	Reserved []string
 	// Log takes what happens to plugins; nil drops it.
@@ -175,7 +178,10 @@ func Open(dir string, o Options) (*Catalogue, error) {
 	if err := c.watch.Add(dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch the plugins folder: %w", err), c.watch.Close())
 	}
-	if c.wasm, err = wasm.New(wasm.Options{Limits: c.limits.WASM, CacheDir: filepath.Join(c.work, "compiled")}); err != nil {
+	if o.CacheDir == "" {
+		o.CacheDir = filepath.Join(c.work, "compiled")
+	}
+	if c.wasm, err = wasm.New(wasm.Options{Limits: c.limits.WASM, CacheDir: o.CacheDir}); err != nil {
 		return nil, errors.Join(err, c.watch.Close())
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())

@@ -41,6 +41,7 @@ type segment struct {
 	text string
 	json []byte // text as the inside of a JSON string
 	run  fn     // nil for literal text
+	at   int    // where the expression begins, in runes
 }
 
 // A Member is one named value of an object.
@@ -86,10 +87,11 @@ func Text(src string, sc *Scope) (*Template, []Problem) {
 		if prog == nil {
 			continue
 		}
-		if ps := textable(src, p, prog.typ); ps != nil {
+		at := p.at + leadingSpace(p.text)
+		if ps := textable(src, at, prog.typ); ps != nil {
 			problems = append(problems, *ps)
 		}
-		t.parts[i].run = prog.run
+		t.parts[i] = segment{run: prog.run, at: at}
 		t.vars, t.loops = max(t.vars, prog.vars), max(t.loops, prog.loops)
 	}
 	if len(problems) > 0 {
@@ -98,10 +100,14 @@ func Text(src string, sc *Scope) (*Template, []Problem) {
 	return t, nil
 }
 
-// textable checks that a value can be part of a text.
-func textable(src string, p part, t *Type) *Problem {
-	lead := utf8.RuneCountInString(p.text) - utf8.RuneCountInString(strings.TrimLeft(p.text, " \t\r\n"))
-	line, column := position(src, p.at+lead)
+func leadingSpace(s string) int {
+	return len(s) - len(strings.TrimLeft(s, " \t\r\n"))
+}
+
+// textable checks that the value of the expression at rune at can be part of a
+// text.
+func textable(src string, at int, t *Type) *Problem {
+	line, column := position(src, at)
 	switch {
 	case t.secret:
 		return &Problem{Line: line, Column: column, Code: CodeSecret, Message: "a secret can't be part of a text", Hint: secretHint}
@@ -355,7 +361,7 @@ func (t *Template) text(f *frame) string {
 		p := &t.parts[i]
 		s := p.text
 		if p.run != nil {
-			s = f.text(p.run(f))
+			s = p.value(f)
 		}
 		n += len(s)
 		texts = append(texts, s)
@@ -369,6 +375,16 @@ func (t *Template) text(f *frame) string {
 	return b.String()
 }
 
+// value is the text of an expression's value.
+func (p *segment) value(f *frame) string {
+	v := p.run(f)
+	if s, ok := v.(string); ok {
+		return s
+	}
+	f.at = p.at
+	return f.text(v)
+}
+
 func (t *Template) appendText(b []byte, f *frame) []byte {
 	b = append(b, '"')
 	for i := range t.parts {
@@ -377,7 +393,7 @@ func (t *Template) appendText(b []byte, f *frame) []byte {
 			b = append(b, p.json...)
 			continue
 		}
-		s := f.text(p.run(f))
+		s := p.value(f)
 		f.alloc(2 * len(s))
 		f.step(len(s) / 16)
 		b = appendEscaped(b, s)

@@ -49,8 +49,11 @@ func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("a schema can't refer to another, %q", url)
 }
 
+// maxViolations is how many violations of one value are told.
+const maxViolations = 100
+
 // CheckSchema tells every violation of a JSON Schema by v, a value at the
-// pointer. An invalid schema is one problem, of code "schema".
+// pointer, up to 100. An invalid schema is one problem, of code "schema".
 func CheckSchema(schema []byte, v *Value, pointer string) []Problem {
 	c, err := NewChecker(schema)
 	if err != nil {
@@ -59,7 +62,7 @@ func CheckSchema(schema []byte, v *Value, pointer string) []Problem {
 	return c.Check(v, pointer, nil)
 }
 
-// Check tells every violation by v, a value at the pointer. Where open says
+// Check tells every violation by v, a value at the pointer, up to 100. Where open says
 // that a value is only known later, nothing is said that depends on it.
 func (c *Checker) Check(v *Value, pointer string, open func(*Value) bool) []Problem {
 	err := c.schema.Validate(v.native())
@@ -114,6 +117,9 @@ func (k *check) holds(v *Value) bool {
 }
 
 func (k *check) add(v *Value, at []string, code, message, suggestion string) {
+	if len(k.list) >= maxViolations {
+		return
+	}
 	p := Problem{
 		Pointer: Pointer(k.pointer, at...), Line: v.Line, Column: v.Column,
 		Code: code, Message: message, Suggestion: suggestion,
@@ -126,6 +132,9 @@ func (k *check) add(v *Value, at []string, code, message, suggestion string) {
 // walk tells of the leaves of a violation; alternatives are told as one, unless
 // one of them alone has the value's kind.
 func (k *check) walk(e *jsonschema.ValidationError, s *jsonschema.Schema) {
+	if len(k.list) >= maxViolations {
+		return
+	}
 	v, isOpen := k.find(e.InstanceLocation)
 	if isOpen {
 		return
@@ -150,8 +159,9 @@ func (k *check) walk(e *jsonschema.ValidationError, s *jsonschema.Schema) {
 			k.add(v, at, "required", fmt.Sprintf("the field %q is missing", name), "")
 		}
 	case *kind.AdditionalProperties:
-		for _, name := range is.Properties {
-			k.unknown(v, at, name, properties(s, at))
+		known := properties(s, at)
+		for _, name := range is.Properties[:min(len(is.Properties), maxViolations)] {
+			k.unknown(v, at, name, known)
 		}
 	case *kind.Type:
 		k.add(v, at, "type", "must be "+kinds(is.Want)+", not "+v.Kind.String(), "")

@@ -190,9 +190,9 @@ func (d *decoder) retry(v *Value, at *path) *Retry {
 			if to.On = d.texts(m.Value, at); len(to.On) == 0 {
 				to.On = nil
 			}
-			for i, kind := range to.On {
-				if !isID(kind) {
-					d.fail(m.Value, at.item(i), "pattern", "a kind of error is of a-z, 0-9 and _, not %q", clip(kind))
+			for i, item := range m.Value.Items {
+				if item.Kind == String && !isID(item.Text) {
+					d.fail(item, at.item(i), "pattern", "a kind of error is of a-z, 0-9 and _, not %q", clip(item.Text))
 				}
 			}
 		}},

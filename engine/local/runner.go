@@ -156,9 +156,22 @@ func (r *Runner) Failing() error { return r.commit.failing() }
 // OpenRuns is how many runs are open in this process.
 func (r *Runner) OpenRuns() int { return int(r.open.Load()) }
 
-// Accept implements engine.Runner.
+// begun waits until Serve has begun.
+func (r *Runner) begun(ctx context.Context, op string) error {
+	select {
+	case <-r.serving:
+		return nil
+	case <-ctx.Done():
+		return &engine.Error{Kind: engine.Unavailable, Op: op, RetryAfter: 5 * time.Second, Err: ctx.Err()}
+	}
+}
+
+// Accept implements engine.Runner. Before Serve has begun it waits.
 func (r *Runner) Accept(ctx context.Context, as []engine.Acceptance) ([]engine.Accepted, error) {
 	const op = "accept"
+	if err := r.begun(ctx, op); err != nil {
+		return nil, err
+	}
 	if !r.enter() {
 		return nil, &engine.Error{Kind: engine.Unavailable, Op: op, RetryAfter: 5 * time.Second, Err: errStopped}
 	}
@@ -337,6 +350,9 @@ func (r *Runner) load(ctx context.Context, x *run) bool {
 
 // Signal implements engine.Runner.
 func (r *Runner) Signal(ctx context.Context, id engine.RunID, f machine.Fact) error {
+	if err := r.begun(ctx, "signal run"); err != nil {
+		return err
+	}
 	if !r.enter() {
 		return &engine.Error{Kind: engine.Unavailable, Op: "signal run", RetryAfter: 5 * time.Second, Err: errStopped}
 	}

@@ -63,8 +63,11 @@ type action struct {
 	checker       *graph.Checker
 }
 
+// full says whether another problem would not be told.
+func (b *builder) full() bool { return len(b.problems) > maxProblems }
+
 func (b *builder) add(p graph.Problem) {
-	if len(b.problems) <= maxProblems {
+	if !b.full() {
 		b.problems = append(b.problems, p)
 	}
 }
@@ -78,7 +81,7 @@ func (b *builder) fail(at graph.Pos, pointer, code, format string, args ...any) 
 // done gives the problems by their place in the document.
 func (b *builder) done() []graph.Problem {
 	list := b.problems
-	more := len(list) > maxProblems
+	more := b.full()
 	if more {
 		list = list[:maxProblems]
 	}

@@ -100,6 +100,9 @@ func (c *mapper) warn(v *graph.Value, pointer string) {
 	if v.Kind != graph.String {
 		return
 	}
+	if c.b.full() {
+		return
+	}
 	for _, p := range expr.Warnings(v.Text) {
 		at := c.b.doc.Locate(v, p.Line, p.Column)
 		c.b.add(graph.Problem{
@@ -112,6 +115,9 @@ func (c *mapper) warn(v *graph.Value, pointer string) {
 // whether there are any.
 func (c *mapper) tell(v *graph.Value, pointer string, problems []expr.Problem) bool {
 	for _, p := range problems {
+		if c.b.full() {
+			break
+		}
 		at := c.b.doc.Locate(v, p.Line, p.Column)
 		g := graph.Problem{
 			Pointer: pointer, Line: at.Line, Column: at.Column, Code: p.Code, Message: p.Message, Suggestion: p.Hint,

@@ -78,7 +78,7 @@ func kindOf(err error) sdk.Kind {
 	case strings.Contains(text, "response headers exceeded"):
 		return sdk.TooLarge
 	case strings.Contains(text, "server closed idle connection"), strings.Contains(text, "connection lost"),
-		strings.Contains(text, "transport connection broken: EOF"):
+		strings.Contains(text, "stream error:"), strings.Contains(text, "GOAWAY"):
 		return sdk.Unavailable
 	}
 	return sdk.Failed

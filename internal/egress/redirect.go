@@ -75,6 +75,8 @@ func (out *outgoing) redirect(resp *http.Response, r *sdk.Request) error {
 	if to, err = parseURL(to.String()); err != nil {
 		return sdk.Errorf(sdk.Failed, "the service redirects to an address that can't be followed: %w", err)
 	}
+	// The transport may still be reading the fields of the request before.
+	out.header = out.header.Clone()
 	status := resp.StatusCode
 	switch {
 	case status == 303 && out.method != http.MethodHead && out.method != http.MethodGet,

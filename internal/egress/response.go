@@ -5,6 +5,7 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -18,7 +19,7 @@ import (
 // response makes the caller's response; from here on the body ends the exchange.
 func (c *Client) response(resp *http.Response, x *exchange, w *watch) *sdk.Response {
 	out := &sdk.Response{Status: resp.StatusCode, Size: resp.ContentLength}
-	b := &body{wire: wire{raw: resp.Body, w: w, limit: c.limits.ResponseBody}, x: x, left: c.limits.ResponseBody}
+	b := &body{wire: wire{raw: resp.Body, w: w, limit: c.limits.ResponseBody}, size: resp.ContentLength, x: x, left: c.limits.ResponseBody}
 	b.decoded = &b.wire
 	if resp.Request.Method != http.MethodHead && resp.ContentLength != 0 {
 		if resp.ContentLength > c.limits.ResponseBody {
@@ -91,6 +92,7 @@ var errTruncated = &sdk.Error{
 type body struct {
 	wire    wire
 	decoded io.Reader
+	size    int64 // on the wire, as declared; -1 if it isn't
 	x       *exchange
 
 	mu   sync.Mutex
@@ -128,7 +130,10 @@ func (b *body) Read(p []byte) (int, error) {
 // Close frees the connection: what little is left is read, so that it can be
 // used again, and otherwise it is closed. It is idempotent.
 func (b *body) Close() error {
-	b.mu.Lock()
+	if !b.mu.TryLock() { // somebody reads: that read is ended
+		b.wire.w.cancel(context.Canceled)
+		b.mu.Lock()
+	}
 	defer b.mu.Unlock()
 	if b.err == nil {
 		b.err = http.ErrBodyReadAfterClose
@@ -146,10 +151,11 @@ func (b *body) finish(err error) {
 		return
 	}
 	b.over = true
-	if err == io.EOF { //nolint:errorlint // a reader's end is io.EOF itself
+	ended := err == io.EOF && b.decoded == &b.wire //nolint:errorlint // a reader's end is io.EOF itself
+	if err == io.EOF {                             //nolint:errorlint // the same
 		err = nil
 	}
-	if err == nil {
+	if err == nil && !ended && b.size-b.wire.received <= drainBytes {
 		b.wire.w.drain(drainTime)
 		n, _ := io.CopyN(io.Discard, b.wire.raw, drainBytes)
 		b.wire.received += n

@@ -41,8 +41,9 @@ func AppendForm(dst []byte, s string) ([]byte, error) {
 		}
 		pairs = append(pairs, pair{key, value})
 	}
-	var c chains
-	c.link(len(pairs), func(i, j int) bool { return pairs[i].key == pairs[j].key },
+	var next [few]int32
+	var head [few]bool
+	c := link(len(pairs), &next, &head, func(i, j int) bool { return pairs[i].key == pairs[j].key },
 		func(i int) string { return pairs[i].key })
 	dst = append(dst, '{')
 	empty := true

@@ -21,16 +21,13 @@ const few = 32
 type chains struct {
 	next []int32
 	head []bool
-	// The arrays keep small lists off the heap.
-	nextFew [few]int32
-	headFew [few]bool
 }
 
 // link groups n entries by name; same compares two of them, key gives a name
-// that is equal where same is true.
-func (c *chains) link(n int, same func(i, j int) bool, key func(i int) string) {
+// that is equal where same is true. The arrays keep few entries off the heap.
+func link(n int, next *[few]int32, head *[few]bool, same func(i, j int) bool, key func(i int) string) chains {
 	if n <= few {
-		c.next, c.head = c.nextFew[:n], c.headFew[:n]
+		c := chains{next[:n], head[:n]}
 		for i := range n {
 			c.next[i], c.head[i] = -1, true
 			for j := i - 1; j >= 0; j-- {
@@ -40,9 +37,9 @@ func (c *chains) link(n int, same func(i, j int) bool, key func(i int) string) {
 				}
 			}
 		}
-		return
+		return c
 	}
-	c.next, c.head = make([]int32, n), make([]bool, n)
+	c := chains{make([]int32, n), make([]bool, n)}
 	last := make(map[string]int32, n)
 	for i := range n {
 		k := key(i)
@@ -53,14 +50,16 @@ func (c *chains) link(n int, same func(i, j int) bool, key func(i int) string) {
 		}
 		last[k] = int32(i)
 	}
+	return c
 }
 
 // AppendHeader appends h as an object: names in lower case, in the order of
 // their first fields, the values of repeated fields joined by ", ". Fields for
 // whose name skip is true are left out; skip may be nil.
 func AppendHeader(dst []byte, h sdk.Header, skip func(name string) bool) []byte {
-	var c chains
-	c.link(len(h), func(i, j int) bool { return EqualFold(h[i].Name, h[j].Name) },
+	var next [few]int32
+	var head [few]bool
+	c := link(len(h), &next, &head, func(i, j int) bool { return EqualFold(h[i].Name, h[j].Name) },
 		func(i int) string { return strings.ToLower(h[i].Name) })
 	dst = append(dst, '{')
 	empty := true

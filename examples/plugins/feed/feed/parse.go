@@ -25,21 +25,32 @@ type rss struct {
 
 type rssItem struct {
 	GUID        string    `xml:"guid"`
-	Title       string    `xml:"title"`
+	Title       []element `xml:"title"`
 	Links       []element `xml:"link"`
 	PubDate     string    `xml:"pubDate"`
 	Date        string    `xml:"http://purl.org/dc/elements/1.1/ date"`
-	Description string    `xml:"description"`
+	Description []element `xml:"description"`
 	Content     string    `xml:"http://purl.org/rss/1.0/modules/content/ encoded"`
-	Author      string    `xml:"author"`
+	Author      []element `xml:"author"`
 	Creator     string    `xml:"http://purl.org/dc/elements/1.1/ creator"`
 	Categories  []string  `xml:"category"`
 }
 
-// element keeps its name, to tell a plain <link> from <atom:link>.
+// element keeps its name, to tell a plain <link> from <atom:link>, and <title>
+// from <media:title>.
 type element struct {
 	XMLName xml.Name
 	Text    string `xml:",chardata"`
+}
+
+// plain gives the first element of RSS itself, which has no namespace.
+func plain(in []element) string {
+	for _, e := range in {
+		if e.XMLName.Space == "" && strings.TrimSpace(e.Text) != "" {
+			return strings.TrimSpace(e.Text)
+		}
+	}
+	return ""
 }
 
 // atom is what is read of Atom (RFC 4287).
@@ -131,7 +142,7 @@ func rootOf(body []byte) (string, error) {
 }
 
 // decoder reads what is meant rather than what is valid: HTML's entities, and
-// ISO 8859-1 beside UTF-8.
+// windows-1252 and what passes for it beside UTF-8.
 func decoder(body []byte) *xml.Decoder {
 	d := xml.NewDecoder(bytes.NewReader(body))
 	d.Strict = false
@@ -140,19 +151,28 @@ func decoder(body []byte) *xml.Decoder {
 		switch strings.ToLower(charset) {
 		case "utf-8", "utf8", "us-ascii", "ascii":
 			return r, nil
-		case "iso-8859-1", "latin1", "windows-1252":
+		case "iso-8859-1", "latin1", "windows-1252", "cp1252":
 			b, err := io.ReadAll(r)
-			return bytes.NewReader(fromLatin1(b)), err
+			return bytes.NewReader(fromWindows1252(b)), err
 		}
 		return nil, errors.New("charset " + charset + " is not known; UTF-8 is wanted")
 	}
 	return d
 }
 
-func fromLatin1(b []byte) []byte {
+// fromWindows1252 reads what is called ISO 8859-1 too, as browsers do
+// (encoding.spec.whatwg.org).
+func fromWindows1252(b []byte) []byte {
+	// The characters of 0x80 to 0x9f; the others are Unicode's own.
+	const high = "€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ"
+	runes := []rune(high)
 	out := make([]byte, 0, len(b)+len(b)/8)
 	for _, c := range b {
-		out = utf8.AppendRune(out, rune(c))
+		r := rune(c)
+		if c >= 0x80 && c <= 0x9f {
+			r = runes[c-0x80]
+		}
+		out = utf8.AppendRune(out, r)
 	}
 	return out
 }
@@ -162,13 +182,9 @@ func fromRSS(f rss) []Item {
 	for i := range f.Items[:min(len(f.Items), maxItems)] {
 		r := &f.Items[i]
 		it := Item{
-			ID: r.GUID, Title: clean(r.Title), Published: date(r.PubDate, r.Date),
-			Summary: first(r.Content, r.Description), Author: first(r.Author, r.Creator), Categories: list(r.Categories),
-		}
-		for _, l := range r.Links {
-			if l.XMLName.Space == "" {
-				it.Link = first(it.Link, l.Text)
-			}
+			ID: r.GUID, Title: clean(plain(r.Title)), Link: plain(r.Links), Published: date(r.PubDate, r.Date),
+			Summary: first(r.Content, plain(r.Description)), Author: first(plain(r.Author), r.Creator),
+			Categories: list(r.Categories),
 		}
 		items = append(items, identified(it))
 	}

@@ -1,0 +1,139 @@
+package wasm_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/tappet-dev/tappet/plugins/internal/guest"
+	"github.com/tappet-dev/tappet/plugins/pipe"
+	"github.com/tappet-dev/tappet/plugins/wasm"
+	"github.com/tappet-dev/tappet/sdk"
+	"github.com/tappet-dev/tappet/sdk/sdktest"
+	"github.com/tappet-dev/tappet/sdk/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// log is a plugin's log in memory.
+type log struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func newEngine(tb testing.TB, l wasm.Limits) *wasm.Engine {
+	tb.Helper()
+	e, err := wasm.New(wasm.Options{Limits: l, CacheDir: guest.CacheDir(tb)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			tb.Errorf("close the engine: %v", err)
+		}
+	})
+	return e
+}
+
+func newModule(tb testing.TB, e *wasm.Engine, path string, l *log) *wasm.Module {
+	tb.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m, err := e.Load(tb.Context(), b, l)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			tb.Errorf("close the module: %v", err)
+		}
+	})
+	return m
+}
+
+// open gives the traps plugin's connector.
+func open(tb testing.TB, limits wasm.Limits, l *log, tags ...string) sdk.Connector {
+	tb.Helper()
+	m := newModule(tb, newEngine(tb, limits), guest.WASM(tb, guest.Traps, tags...), l)
+	return guest.Connector(tb, m)
+}
+
+func TestTraps(t *testing.T) {
+	t.Parallel()
+	var l log
+	c := open(t, wasm.Limits{Grace: 50 * time.Millisecond}, &l)
+	for _, tt := range []struct {
+		do   string
+		kind sdk.Kind
+		text string
+	}{
+		{"panic", sdk.Panicked, "panic: boom"},
+		{"panic elsewhere", sdk.Broken, "boom elsewhere"},
+		{"exit", sdk.Broken, "exit code 3; it printed: about to exit"},
+		{"spin", sdk.Timeout, "its instance was thrown away"},
+		{"sleep", sdk.Timeout, "its instance was thrown away"},
+		{"wait", sdk.Timeout, "deadline exceeded"},
+		{"memory", sdk.Broken, "out of memory"},
+		{"fail", sdk.RateLimited, "slow down"},
+		{"other secret", sdk.Denied, "no secret"},
+	} {
+		t.Run(tt.do, func(t *testing.T) {
+			ctx := t.Context()
+			if tt.kind == sdk.Timeout {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, 300*time.Millisecond)
+				defer cancel()
+			}
+			r, err := guest.Trap(ctx, t, c, tt.do)
+			if sdk.KindOf(err) != tt.kind || !strings.Contains(fmt.Sprint(err), tt.text) {
+				t.Errorf("kind %s: %v; kind %s with %q is wanted", sdk.KindOf(err), err, tt.kind, tt.text)
+			}
+			if tt.do == "fail" && (r != `"partial"` || retryAfter(err) != 3*time.Second) {
+				t.Errorf("result %s, retry after %s", r, retryAfter(err))
+			}
+			if r, err := guest.Trap(t.Context(), t, c, "ok"); err != nil || r != `"ok"` {
+				t.Errorf("the next call: %s, %v", r, err)
+			}
+		})
+	}
+}
+
+func retryAfter(err error) time.Duration {
+	var e *sdk.Error
+	if !errors.As(err, &e) {
+		return 0
+	}
+	return e.RetryAfter
+}
+
+func TestSec03_SandboxHasNoFilesAndNoEnvironment(t *testing.T) {
+	t.Parallel()
+	var l log
+	c := open(t, wasm.Limits{}, &l)
+	r, err := guest.Trap(t.Context(), t, c, "files")
+	if err != nil || !strings.Contains(r, "Bad file number") || !strings.HasSuffix(r, `[]"`) {
+		t.Errorf("%s, %v", r, err)
+	}
+}
