@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -65,7 +66,7 @@ func (c *call) complete(p *Problem) *Problem {
 
 type callKey struct{}
 
-// withCall gives the request that carries c in its context.
+// request gives the request with c in its context.
 func (c *call) request() *http.Request {
 	r := c.r.WithContext(context.WithValue(c.r.Context(), callKey{}, c))
 	if r.Method == http.MethodHead {
@@ -84,7 +85,7 @@ func callOf(ctx context.Context) *call {
 // end recovers a panic of a handler and writes the access log. It is deferred.
 func (s *Server) end(c *call, began time.Time) {
 	if v := recover(); v != nil {
-		if v == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
+		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(v)
 		}
 		s.log.Error("a handler panicked", "panic", v, "request_id", c.id, "method", c.r.Method, "path", c.r.URL.Path,

@@ -99,7 +99,7 @@ func (s *Server) validateRoutes(a rest) {
 		if err != nil {
 			return nil, err
 		}
-		return jsonReply(http.StatusOK, validationOf(s.engine.Validate(ctx, src, f)))
+		return jsonReply(http.StatusOK, validationOf(nameIn(src, f), s.engine.Validate(ctx, src, f)))
 	})
 	add(a, s, operation{
 		id: "validate-draft", method: http.MethodPost, path: graphsPath + "/{graph}/validate", tag: tagGraphs,
@@ -111,7 +111,7 @@ func (s *Server) validateRoutes(a rest) {
 		if err != nil {
 			return nil, err
 		}
-		return jsonReply(http.StatusOK, validationOf(v))
+		return jsonReply(http.StatusOK, validationOf(in.Graph, v))
 	})
 }
 
@@ -267,6 +267,15 @@ func documentReply(src []byte, from, to graph.Format) (*reply, error) {
 		name = yamlType
 	}
 	return &reply{Status: http.StatusOK, ContentType: name, Vary: "Accept", Body: append(b, '\n')}, nil
+}
+
+// nameIn gives the name that a document gives.
+func nameIn(src []byte, f graph.Format) string {
+	doc, _ := graph.Parse(src, f, graph.Limits{}) // the engine tells the problems
+	if doc == nil {
+		return ""
+	}
+	return doc.Name
 }
 
 func located(status int, v any, path string) (*reply, error) {

@@ -72,6 +72,7 @@ type Activation struct {
 
 // Validation is what is known of a document.
 type Validation struct {
+	Name     string                     `json:"name" doc:"The name that the document gives, empty when it can't be read." example:"task-completed"`
 	Valid    bool                       `json:"valid" doc:"Whether it could be published." example:"false"`
 	Problems []ProblemError             `json:"problems" nullable:"false" doc:"All that is wrong with it, warnings too."`
 	Trigger  json.RawMessage            `json:"trigger" doc:"The JSON Schema of the trigger's event, null when it isn't known."`
@@ -137,12 +138,12 @@ func activationOf(active bool, r engine.Readiness) Activation {
 	return Activation{Active: active, Ready: active && r.Ready, Checks: checksOf(r.Checks)}
 }
 
-func validationOf(v engine.Validation) Validation {
+func validationOf(name string, v engine.Validation) Validation {
 	steps := v.Steps
 	if steps == nil {
 		steps = map[string]json.RawMessage{}
 	}
-	return Validation{Valid: v.OK, Problems: problemErrors(v.Problems), Trigger: v.Trigger, Steps: steps}
+	return Validation{Name: name, Valid: v.OK, Problems: problemErrors(v.Problems), Trigger: v.Trigger, Steps: steps}
 }
 
 func versionSummaryOf(v engine.Version) VersionSummary {

@@ -88,9 +88,6 @@ func (s *Server) answer(c *call, res engine.HookResult) {
 		h["Content-Type"] = []string{jsonType}
 	}
 	h["Content-Security-Policy"] = []string{hookPolicy}
-	if !res.Run.IsZero() && h["Location"] == nil && status < 300 {
-		h["Location"] = []string{runsPath + res.Run.String()}
-	}
 	c.WriteHeader(status)
 	if status != http.StatusNoContent && status != http.StatusNotModified {
 		_, _ = c.Write(a.Body) // a caller who is gone can't be told

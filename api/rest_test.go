@@ -103,6 +103,9 @@ func TestParametersReachTheEngine(t *testing.T) {
 		{"DELETE", "/api/v1/graphs/orders?force=true", []any{"orders", true}},
 		{"DELETE", "/api/v1/graphs/orders?force=false", []any{"orders", false}},
 		{"GET", "/api/v1/graphs/orders/versions/12", []any{"orders", 12}},
+		{"GET", "/api/v1/graphs/validate", "validate"},
+		{"POST", "/api/v1/graphs/validate/publish", "validate"},
+		{"POST", "/api/v1/graphs/validate/validate", "validate"},
 		{"GET", "/api/v1/connectors?q=http", "http"},
 		{
 			"GET", "/api/v1/runs?graph=orders&state=failed&state=running&from=2026-11-24T00:00:00Z&to=2026-11-25T01:00:00%2B01:00&limit=7",

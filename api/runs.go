@@ -114,7 +114,7 @@ func (s *Server) runRoutes(a rest) {
 func (s *Server) startRun(ctx context.Context, in *struct {
 	Graph string `path:"graph" doc:"The graph's name." example:"task-completed"`
 	Wait  string `query:"wait" doc:"Wait for the end of the run for so long, as in 20s; at most 1m0s unless the server says otherwise." example:"20s"`
-	Key   string `header:"Idempotency-Key" maxLength:"255" doc:"A repeat with the same key starts nothing and gives the first run." example:"evt-17"`
+	Key   string `header:"Idempotency-Key" maxLength:"255" pattern:"^[ -~]*$" doc:"A repeat with the same key starts nothing and gives the first run." example:"evt-17"`
 },
 ) (*reply, error) {
 	wait, err := s.waitOf(in.Wait)

@@ -36,7 +36,7 @@ func (s *Server) systemRoutes(a rest) {
 		summary: "Get the JSON Schema of documents", more: "Draft 2020-12, for editors and linters.",
 		answers: map[int]answerDoc{200: {text: "The schema.", body: map[string]any{}}},
 	}, func(context.Context, *struct{}) (*reply, error) {
-		return &reply{Status: http.StatusOK, ContentType: "application/schema+json", Body: graph.Schema()}, nil
+		return &reply{Status: http.StatusOK, ContentType: jsonType, Body: graph.Schema()}, nil
 	})
 	add(a, s, operation{
 		id: "get-system", method: http.MethodGet, path: "/api/v1/system", tag: tagSystem,

@@ -56,6 +56,8 @@ type Activation struct {
 
 // A Validation is what is known of a document.
 type Validation struct {
+	// Name is the one that the document gives, empty when it can't be read.
+	Name     string                     `json:"name"`
 	Valid    bool                       `json:"valid"`
 	Problems []ProblemError             `json:"problems"`
 	Trigger  json.RawMessage            `json:"trigger"`

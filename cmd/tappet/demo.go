@@ -89,8 +89,11 @@ func (r *receiver) play(ctx context.Context, url, token, data string, out io.Wri
 		return err
 	}
 	doc = bytes.ReplaceAll(doc, []byte(exampleReceiver), []byte(r.addr))
-	c := client.New(url, token)
-	if err := client.Deploy(ctx, c, doc); err != nil {
+	c, err := client.New(url, token, client.Options{})
+	if err != nil {
+		return err
+	}
+	if _, err := c.Deploy(ctx, demoGraph, doc, client.YAML); err != nil {
 		return fmt.Errorf("set the demo up: %w", err)
 	}
 	go r.show(ctx, out)
@@ -107,7 +110,7 @@ func (r *receiver) play(ctx context.Context, url, token, data string, out io.Wri
 		fmt.Fprintf(out, "  step %-8s %s", s.ID, s.Status)
 		for _, a := range s.Attempts {
 			for _, x := range a.Exchanges {
-				fmt.Fprintf(out, ", %s %s → %d in %.1f ms", x.Method, x.URL, x.Status, float64(x.TotalUS)/1000)
+				fmt.Fprintf(out, ", %s %s → %d in %.1f ms", x.Method, x.URL, x.Status, float64(x.Total)/1000)
 			}
 		}
 		fmt.Fprintln(out)
@@ -151,7 +154,7 @@ func sendEvent(ctx context.Context, url string) (run string, err error) {
 }
 
 // waitRun asks until a run has ended.
-func waitRun(ctx context.Context, c *client.Client, id string) (*client.Run, error) {
+func waitRun(ctx context.Context, c *client.Client, id string) (client.Run, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -159,15 +162,15 @@ func waitRun(ctx context.Context, c *client.Client, id string) (*client.Run, err
 	for {
 		run, err := c.Run(ctx, id)
 		if err != nil {
-			return nil, err
+			return run, err
 		}
-		if run.EndedAt != nil {
+		if run.Ended() {
 			return run, nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return run, ctx.Err()
 		}
 	}
 }

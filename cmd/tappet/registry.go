@@ -49,15 +49,23 @@ func (r *registry) Connector(name string) (engine.Connector, error) {
 	if r.plugins == nil {
 		return engine.Connector{}, &engine.Error{Kind: engine.NotFound, Op: op, Err: fmt.Errorf("there is no connector %q", name)}
 	}
-	if p, ok := r.plugins.Open(name); ok {
-		return engine.Connector{Connector: p.Connector, Origin: string(p.Kind), Digest: p.Digest}, nil
+	if c, ok := r.plugin(name); ok {
+		return c, nil
 	}
-	for _, i := range r.plugins.List() {
-		if i.Name == name {
-			return engine.Connector{}, &engine.Error{Kind: engine.Unavailable, Op: op, Err: fmt.Errorf("the plugin %q (%s) is %s: %s", name, i.File, i.Health.State, i.Health.Reason)}
-		}
+	if i, ok := r.plugins.Info(name); ok {
+		return engine.Connector{}, &engine.Error{Kind: engine.Unavailable, Op: op, Err: fmt.Errorf("the plugin %q (%s) is %s: %s", name, i.File, i.Health.State, i.Health.Reason)}
 	}
 	return engine.Connector{}, &engine.Error{Kind: engine.NotFound, Op: op, Err: fmt.Errorf("there is no connector %q: no built-in one, and no plugin in the plugins folder", name)}
+}
+
+// plugin gives a plugin that can be called.
+func (r *registry) plugin(name string) (engine.Connector, bool) {
+	c, ok := r.plugins.Connector(name)
+	if !ok {
+		return engine.Connector{}, false
+	}
+	i, _ := r.plugins.Info(name)
+	return engine.Connector{Connector: &c, Origin: string(i.Kind), Digest: i.Digest}, true
 }
 
 // Connectors implements engine.Connectors.
@@ -68,8 +76,8 @@ func (r *registry) Connectors() []engine.Connector {
 	}
 	if r.plugins != nil {
 		for _, i := range r.plugins.List() {
-			if p, ok := r.plugins.Open(i.Name); ok {
-				out = append(out, engine.Connector{Connector: p.Connector, Origin: string(p.Kind), Digest: p.Digest})
+			if c, ok := r.plugin(i.Name); ok {
+				out = append(out, c)
 			}
 		}
 	}
@@ -85,7 +93,13 @@ func (r *registry) Plugins() []api.PluginInfo {
 		out[i] = api.PluginInfo{
 			Name: p.Name, File: p.File, Kind: string(p.Kind), Digest: p.Digest, Version: p.Version,
 			State: string(p.Health.State), Reason: p.Health.Reason, Since: p.Health.Since,
-			Needs: p.Needs, Triggers: p.Triggers, Actions: p.Actions,
+			Needs: p.Needs,
+		}
+		for _, t := range p.Triggers {
+			out[i].Triggers = append(out[i].Triggers, t.Name)
+		}
+		for _, a := range p.Actions {
+			out[i].Actions = append(out[i].Actions, a.Name)
 		}
 	}
 	return out

@@ -136,14 +136,12 @@ func open(ctx context.Context, s settings, log *slog.Logger) (p *parts, err erro
 	if p.store, err = sqlite.Open(ctx, s.data, sqlite.Options{}); err != nil {
 		return p, err
 	}
-	if p.egress, err = egress.New(egress.Options{Allow: allow}); err != nil {
-		return p, err
-	}
+	p.egress = egress.New(egress.Options{Allow: allow})
 	if err := os.MkdirAll(s.plugins, 0o700); err != nil {
 		return p, fmt.Errorf("make plugins folder: %w", err)
 	}
 	if p.plugins, err = plugins.Open(s.plugins, plugins.Options{
-		Reserved: builtinNames(), Cache: filepath.Join(s.data, "cache"), Log: log,
+		Reserved: builtinNames(), WorkDir: filepath.Join(s.data, "plugin-work"), Log: log,
 	}); err != nil {
 		return p, err
 	}

@@ -14,13 +14,14 @@ const maxCron = 256
 // cronGrid ticks where a cron expression matches the wall clock of its zone.
 //
 // Where a day of month and a day of week are both given, either is enough, as
-// POSIX has it. When clocks go forward, a tick in the hour that isn't there
-// fires right after the gap, once. When they go back, an expression whose hour
-// is a "*" ticks in both turns of the repeated hour, any other in the first.
+// POSIX has it. When clocks go forward, the ticks of the time that isn't there
+// fire as one, right after the gap. When they go back, an expression whose hour
+// is "*" ticks in both turns of the repeated hour, any other in the first.
 type cronGrid struct {
 	spec *cron.SpecSchedule
-	// anyHour: the field of hours has a star.
-	anyHour bool
+	// zone is nil where the spec walks through its zone by itself, hour by
+	// hour; else the spec sees wall clocks as if they were UTC.
+	zone *time.Location
 }
 
 // parseCron reads an expression and the name of a zone, "" for UTC.
@@ -56,8 +57,12 @@ func parseCron(expr, zone string) (grid, error) {
 	if !ok {
 		return nil, fmt.Errorf("cron: %q is no expression of five fields, nor one of @hourly, @daily, @weekly, @monthly, @yearly", expr)
 	}
-	spec.Location = loc
-	return cronGrid{spec, expr == "@hourly" || len(fields) == 5 && strings.Contains(fields[1], "*")}, nil
+	if expr == "@hourly" || len(fields) == 5 && fields[1] == "*" {
+		spec.Location = loc
+		return cronGrid{spec, nil}, nil
+	}
+	spec.Location = time.UTC
+	return cronGrid{spec, loc}, nil
 }
 
 // parseZone loads a zone by its IANA name; never the host's own.
@@ -97,23 +102,46 @@ func (g cronGrid) resume(_, now time.Time) time.Time { return now }
 
 // step gives the first tick after t, zero if none comes.
 func (g cronGrid) step(t time.Time) time.Time {
+	if g.zone == nil {
+		return g.spec.Next(t.UTC())
+	}
+	w := wall(t.In(g.zone))
 	for {
-		t = g.spec.Next(t.UTC())
-		if t.IsZero() || g.anyHour || !repeats(t.In(g.spec.Location)) {
-			return t
+		w = g.spec.Next(w)
+		if w.IsZero() {
+			return w
+		}
+		// A wall time in a gap, or one that was shown before, may stand for a
+		// moment that isn't after t.
+		if tick := moment(w, g.zone); tick.After(t) {
+			return tick
 		}
 	}
 }
 
-// repeats says whether the wall clock has shown t's time before, within the
-// hour or so by which it was set back.
-func repeats(t time.Time) bool {
-	start, _ := t.ZoneBounds()
-	if start.IsZero() {
-		return false
+// wall gives what the clock shows at t, as if it were UTC.
+func wall(t time.Time) time.Time {
+	_, offset := t.Zone()
+	return t.UTC().Add(time.Duration(offset) * time.Second)
+}
+
+// moment gives the first time at which clocks in loc show w; when they never
+// do, the end of the gap that w is in.
+func moment(w time.Time, loc *time.Location) time.Time {
+	t := time.Date(w.Year(), w.Month(), w.Day(), w.Hour(), w.Minute(), w.Second(), 0, loc)
+	start, end := t.ZoneBounds()
+	switch shown := wall(t); {
+	case shown.After(w):
+		return start
+	case shown.Before(w):
+		return end
+	case start.IsZero():
+		return t
 	}
 	_, before := start.Add(-time.Second).Zone()
 	_, now := t.Zone()
-	back := time.Duration(before-now) * time.Second
-	return t.Sub(start) < back
+	if back := time.Duration(before-now) * time.Second; t.Sub(start) < back {
+		return t.Add(-back)
+	}
+	return t
 }

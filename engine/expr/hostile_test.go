@@ -95,7 +95,7 @@ func TestHostileEvaluations(t *testing.T) {
 		"text doubling":   doubling(`"aaaaaaaa"`, `$ + $`, 40),
 		"list doubling":   doubling(`[1]`, `concat($, $)`, 40),
 		"shared output":   `toJSON(` + doubling(`[1]`, `[$, $]`, 40) + `)`,
-		"shared equality": doubling(`[1]`, `[$, $]`, 40) + ` == ` + strings.Repeat("[", 40) + strings.Repeat("]", 40),
+		"shared equality": strings.TrimSuffix(doubling(`[1]`, `[$, $]`, 40), "a40") + strings.NewReplacer("a", "b", "let", "let").Replace(doubling(`[1]`, `[$, $]`, 40)) + ` == a40`,
 		"replace":         `replace(repeat("a", 10000), "a", repeat("b", 10000))`,
 		"replace nothing": `replace(repeat("a", 100000), "", repeat("b", 10000))`,
 		"regexp replace":  `replaceRegexp(repeat("a", 5000), "a", repeat("$0", 5000))`,
@@ -127,7 +127,7 @@ func TestHostileEvaluations(t *testing.T) {
 		}
 		_, err := e.AppendJSON(nil, &Env{Values: []any{big}})
 		var x *Error
-		if !errors.As(err, &x) || !x.Limit && name != "decimals" && name != "deep document" && name != "shared equality" {
+		if !errors.As(err, &x) || !x.Limit && name != "decimals" && name != "deep document" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -24,15 +24,14 @@ type Raw struct {
 // no object and no list. The document must have passed [CheckJSON]; it is kept,
 // not copied.
 func NewRaw(doc []byte) any {
-	i := skipSpace(doc, 0)
-	if i >= len(doc) {
+	doc = bytes.Trim(doc, " \t\r\n")
+	if len(doc) == 0 {
 		return nil
 	}
-	switch doc[i] {
-	case '{', '[':
-		return &Raw{b: doc[i:skipValue(doc, i)]}
+	if doc[0] == '{' || doc[0] == '[' {
+		return &Raw{b: doc}
 	}
-	return scalar(doc[i:skipValue(doc, i)])
+	return scalar(doc)
 }
 
 // Bytes gives the JSON text. It must not be changed.
@@ -50,7 +49,11 @@ const (
 )
 
 // index is where the members of an object are.
-type index struct{ members []entry }
+type index struct {
+	members []entry
+	// raw is the object, when it is indexed together with the one around it.
+	raw Raw
+}
 
 type entry struct {
 	// nameFrom, nameTo enclose the name without its quotes; from, to the value.
@@ -95,8 +98,9 @@ func indexObject(b []byte, budget *int, depth int) (*index, int) {
 		case b[v] == '{' && *budget > 0 && depth < eagerDepth:
 			kid, n := indexObject(b[v:], budget, depth+1)
 			end = v + n
-			m.kid = &Raw{b: b[v:end]}
-			m.kid.idx.Store(kid)
+			kid.raw.b = b[v:end]
+			kid.raw.idx.Store(kid)
+			m.kid = &kid.raw
 		case b[v] == '{' || b[v] == '[':
 			end = skipValue(b, v)
 			m.kid = &Raw{b: b[v:end]}
@@ -355,6 +359,16 @@ func hex4(b []byte) rune {
 
 // skipString gives the end of the string that begins at b[i].
 func skipString(b []byte, i int) int {
+	// Most strings are short: the first bytes are looked at one by one.
+	for end := i + 24; i < end; {
+		i++
+		switch b[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			i++
+		}
+	}
 	for i++; ; {
 		i += bytes.IndexByte(b[i:], '"')
 		k := i - 1
@@ -374,13 +388,14 @@ func skipValue(b []byte, i int) int {
 	case '"':
 		return skipString(b, i)
 	case '{', '[':
+		// '[' and '{', and ']' and '}', differ in the bit 0x20 alone.
 		for depth := 0; ; i++ {
-			switch b[i] {
-			case '"':
+			switch c := b[i]; {
+			case c == '"':
 				i = skipString(b, i) - 1
-			case '{', '[':
+			case c|0x20 == '{':
 				depth++
-			case '}', ']':
+			case c|0x20 == '}':
 				if depth--; depth == 0 {
 					return i + 1
 				}

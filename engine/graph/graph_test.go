@@ -272,6 +272,7 @@ func TestSec12Limits(t *testing.T) {
 		{"1,000 steps", steps(1000), graph.YAML, ""},
 		{"aliases of aliases", "a: &a [x]\nb: &b [*a,*a]\nname: [*b,*b]", graph.YAML, "not_allowed"},
 		{"anchor of nothing", "a: *b", graph.YAML, "syntax"},
+		{"150,000 values on one line", "[" + strings.Repeat("a: 1, ", 150_000) + "]", graph.YAML, "type"},
 		{"too many problems", "{" + strings.Repeat("a: 1, ", 10_000) + "}", graph.YAML, "duplicate_key"},
 	} {
 		t.Run(x.name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -15,7 +16,11 @@ import (
 // (security.md 12) refuses: anchors, aliases, tags, merge keys, duplicate keys,
 // keys that aren't text, and numbers that YAML's versions read differently.
 type yamlReader struct {
-	lines    []string
+	lines []string
+	// rest is what follows the column of the line, of the last node looked at.
+	line, column int
+	rest         string
+
 	lim      Limits
 	problems *problems
 }
@@ -89,19 +94,25 @@ func (r *yamlReader) profile(n *yaml.Node, at *path) {
 	}
 }
 
-// first is the character at which a node begins, 0 when it can't be told.
+// first is the character at which a node begins, 0 when it can't be told. Nodes
+// come in the order of the source, so that a line is walked once, however many
+// nodes it has.
 func (r *yamlReader) first(n *yaml.Node) rune {
 	if n.Line < 1 || n.Line > len(r.lines) || n.Column < 1 {
 		return 0
 	}
-	column := 1
-	for _, c := range r.lines[n.Line-1] {
-		if column == n.Column {
-			return c
-		}
-		column++
+	if n.Line != r.line || n.Column < r.column {
+		r.line, r.column, r.rest = n.Line, 1, r.lines[n.Line-1]
 	}
-	return 0
+	for ; r.column < n.Column && r.rest != ""; r.column++ {
+		_, size := utf8.DecodeRuneInString(r.rest)
+		r.rest = r.rest[size:]
+	}
+	if r.column != n.Column || r.rest == "" {
+		return 0
+	}
+	c, _ := utf8.DecodeRuneInString(r.rest)
+	return c
 }
 
 func (r *yamlReader) value(n *yaml.Node, at *path, depth int) *Value {

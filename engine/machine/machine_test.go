@@ -31,7 +31,7 @@ func TestGoldenNames(t *testing.T) {
 	}
 }
 
-const goldenNames = "52150c6fe9e09684 46868820be8011a53462e98834ecd4ca"
+const goldenNames = "1e455f30bc179cde 46868820be8011a53462e98834ecd4ca"
 
 // Each part of an effect changes its digest, and so does where a part ends.
 func TestDigestTellsInputsApart(t *testing.T) {

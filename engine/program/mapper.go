@@ -134,7 +134,7 @@ func (c *mapper) tell(v *graph.Value, pointer string, problems []expr.Problem) b
 // fits tells when a value of type from can't be given to type to; rule says
 // what is wanted.
 func (c *mapper) fits(v *graph.Value, pointer string, from, to *expr.Type, rule string) {
-	if open, ok := c.open[v]; ok && open == nil {
+	if open, ok := c.open[v]; ok && open == nil || c.b.full() {
 		return // its own problems are told
 	}
 	ok, why := expr.Assignable(from, to)

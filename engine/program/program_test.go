@@ -328,6 +328,29 @@ func TestBroken(t *testing.T) {
 	}
 }
 
+// However many problems there are, only so many are told.
+func TestManyProblems(t *testing.T) {
+	t.Parallel()
+	for _, steps := range []string{
+		"[{id: a, use: http.post, with: {url: a, " + manyOf("k%d: 1, ", 20_000) + "}}]",
+		"[{id: a, set: [" + manyOf(`"${{ nope%d }}", `, 20_000) + "]}]",
+		"[{id: a, set: [" + manyOf(`"{{ nope%d }}", `, 20_000) + "]}]",
+	} {
+		_, problems := program.Build(mustParse(t, "name: x\ntrigger: {use: feed}\nsteps: "+steps), fake{})
+		if n := len(problems); n != 100 && n != 101 {
+			t.Errorf("%d problems", n)
+		}
+	}
+}
+
+func manyOf(format string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
+}
+
 func BenchmarkBuild(b *testing.B) {
 	for _, n := range []int{5, 1000} {
 		var src strings.Builder

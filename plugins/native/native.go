@@ -120,6 +120,16 @@ func Load(ctx context.Context, path, folder string, o Options) (*Plugin, error) 
 // Digest is the SHA-256 of the executable, in hexadecimal.
 func (p *Plugin) Digest() string { return p.digest }
 
+// PID is the id of the process, 0 if none runs.
+func (p *Plugin) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.proc == nil || p.proc.gone() {
+		return 0
+	}
+	return p.proc.cmd.Process.Pid
+}
+
 // copy makes the private copy and hashes the bytes that it writes.
 func (p *Plugin) copy(path, folder, want string) error {
 	fail := func(err error) error { return fmt.Errorf("copy the plugin: %w", err) }

@@ -48,7 +48,7 @@ type tail struct {
 	buf []byte
 }
 
-const maxTail = 2 << 10
+const maxTail = 8 << 10
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
@@ -60,10 +60,16 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// lines gives the last five lines in one.
+// lines gives the last five lines in one; of a Go program's last words, those
+// that say why.
 func (t *tail) lines() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := strings.Split(strings.TrimSpace(string(t.buf)), "\n")
+	for i := len(l) - 1; i >= 0; i-- {
+		if strings.HasPrefix(l[i], "panic: ") || strings.HasPrefix(l[i], "fatal error: ") {
+			return l[i]
+		}
+	}
 	return strings.Join(l[max(0, len(l)-5):], " | ")
 }

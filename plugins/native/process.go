@@ -96,13 +96,15 @@ func (p *process) dispense() (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// gone says whether the process has ended.
+// gone says whether the process has ended or was told to.
 func (p *process) gone() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	select {
 	case <-p.exited:
 		return true
 	default:
-		return false
+		return p.killed
 	}
 }
 
@@ -130,6 +132,7 @@ type command struct {
 
 	mu      sync.Mutex
 	started bool
+	killed  bool
 	wait    sync.Once
 	exited  chan struct{}
 	state   error // how it ended; read after exited
@@ -208,6 +211,7 @@ func (c *command) kill() {
 	select {
 	case <-c.exited:
 	default:
+		c.killed = true
 		killGroup(c.cmd)
 	}
 	_ = c.stdin.Close()

@@ -198,7 +198,12 @@ func (b *bound) call(ctx context.Context, h sdk.Host, f *wire.Frame, emit sdk.Em
 	if r.Op != wire.OpReturn {
 		return wire.Frame{}, sdk.Errorf(sdk.Broken, "the plugin ended its call with op %d instead of a return", r.Op)
 	}
-	return r, problem(&r)
+	err = problem(&r)
+	if sdk.KindOf(err) == sdk.Cancelled && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		// The plugin only knows that the call was taken back.
+		err = &sdk.Error{Kind: sdk.Timeout, Err: err}
+	}
+	return r, err
 }
 
 // events checks and takes the events of f. Their bytes are f's.

@@ -14,11 +14,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tappet-dev/tappet/plugins/internal/guest"
-	"github.com/tappet-dev/tappet/plugins/pipe"
 	"github.com/tappet-dev/tappet/plugins/wasm"
 	"github.com/tappet-dev/tappet/sdk"
-	"github.com/tappet-dev/tappet/sdk/sdktest"
-	"github.com/tappet-dev/tappet/sdk/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -136,4 +133,84 @@ func TestSec03_SandboxHasNoFilesAndNoEnvironment(t *testing.T) {
 	if err != nil || !strings.Contains(r, "Bad file number") || !strings.HasSuffix(r, `[]"`) {
 		t.Errorf("%s, %v", r, err)
 	}
+}
+
+func TestPipe(t *testing.T) {
+	t.Parallel()
+	guest.RunPipe(t, func(tb testing.TB) sdk.Connector {
+		tb.Helper()
+		var l log
+		return open(tb, wasm.Limits{}, &l)
+	})
+}
+
+func TestPrintingHarmsNobodyAndIsCapped(t *testing.T) {
+	t.Parallel()
+	var l log
+	c := open(t, wasm.Limits{}, &l, "chatty")
+	if _, err := guest.Trap(t.Context(), t, c, "print"); err != nil {
+		t.Fatal(err)
+	}
+	s := l.String()
+	if !strings.HasPrefix(s, "hello from init\n") || !strings.Contains(s, "was dropped") || len(s) > 5<<10 {
+		t.Errorf("the log has %d bytes: %.200s", len(s), s)
+	}
+}
+
+func TestInstancesAreBounded(t *testing.T) {
+	t.Parallel()
+	var l log
+	c := open(t, wasm.Limits{Instances: 1, Grace: 50 * time.Millisecond}, &l)
+	ctx, cancel := context.WithCancel(t.Context())
+	begun, done := make(chan struct{}, 1), make(chan error, 1)
+	go func() {
+		emit := func(context.Context, sdk.Cursor, ...sdk.Event) error {
+			begun <- struct{}{}
+			return nil
+		}
+		done <- guest.Trigger(t, c, "waits").Stream(ctx, nil, sdk.StreamCall{Trigger: "waits"}, emit)
+	}()
+	<-begun
+	short, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer stop()
+	if _, err := guest.Trap(short, t, c, "ok"); sdk.KindOf(err) != sdk.Unavailable {
+		t.Errorf("%v, kind unavailable is wanted", err)
+	}
+	cancel()
+	if err := <-done; sdk.KindOf(err) != sdk.Cancelled {
+		t.Errorf("the stream: %v", err)
+	}
+	if _, err := guest.Trap(t.Context(), t, c, "ok"); err != nil {
+		t.Errorf("once it is free: %v", err)
+	}
+}
+
+func TestCloseEndsCalls(t *testing.T) {
+	t.Parallel()
+	var l log
+	m := newModule(t, newEngine(t, wasm.Limits{}), guest.WASM(t, guest.Traps), &l)
+	c := guest.Connector(t, m)
+	begun, done := make(chan struct{}, 1), make(chan error, 1)
+	go func() {
+		emit := func(context.Context, sdk.Cursor, ...sdk.Event) error {
+			begun <- struct{}{}
+			return nil
+		}
+		done <- guest.Trigger(t, c, "waits").Stream(t.Context(), nil, sdk.StreamCall{Trigger: "waits"}, emit)
+	}()
+	<-begun
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; sdk.KindOf(err) != sdk.Unavailable {
+		t.Errorf("%v, kind unavailable is wanted", err)
+	}
+	if _, err := guest.Trap(t.Context(), t, c, "ok"); sdk.KindOf(err) != sdk.Unavailable {
+		t.Errorf("after Close: %v, kind unavailable is wanted", err)
+	}
+}
+
+func BenchmarkCall(b *testing.B) {
+	var l log
+	guest.BenchmarkCalls(b, open(b, wasm.Limits{}, &l))
 }

@@ -103,8 +103,11 @@ func startTappet(ctx context.Context, path, data string, sink *bench.Sink) (*sub
 	if err != nil {
 		return nil, err
 	}
-	c := client.New(p.URL, token)
-	if err := client.Deploy(ctx, c, bench.Graph(sink.URL)); err != nil {
+	c, err := client.New(p.URL, token, client.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.Deploy(ctx, "w1", bench.Graph(sink.URL), client.YAML); err != nil {
 		return nil, err
 	}
 	return &subject{name: "tappet, durable", proc: p, url: p.URL + "/hooks/w1"}, nil
