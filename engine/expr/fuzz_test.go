@@ -133,6 +133,12 @@ func FuzzSchema(f *testing.F) {
 	f.Add(eventSchema)
 	f.Add(`{"allOf":[{"$ref":"#/$defs/a"},{"enum":[1,"a",null,[1]]}],"$defs":{"a":{"type":["string","integer"]}}}`)
 	f.Add(`{"properties":{"a":{"$ref":"#"}},"items":{"oneOf":[true,false]}}`)
+	for _, s := range []string{
+		`{"type":"integer","enum":[1,2.5]}`, `{"anyOf":[{"type":"object","additionalProperties":false},{"type":"array","items":{"const":null}}]}`,
+		`{"type":["object","null"],"required":["x"],"additionalProperties":{"type":"string"}}`, `{"const":1.0}`, `{"patternProperties":{"a":false},"additionalProperties":false,"type":"object"}`,
+	} {
+		f.Add(s)
+	}
 	f.Fuzz(func(t *testing.T, s string) {
 		a, err := ParseSchema([]byte(s))
 		if err != nil {

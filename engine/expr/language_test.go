@@ -226,6 +226,8 @@ func TestErrors(t *testing.T) {
 		{`reduce([1], #acc + "x", x)`, Secret{"k"}, `1:18: + can't be used between secret and string`},
 		{`keys(x)`, members{"a": 1}, `1:1: this object can't be taken as a whole; name one of its members`},
 		{`inZone(now(), x)`, "Europe/Berlin", `1:1: unknown zone "Europe/Berlin"; "UTC" and offsets like "+02:00" are known`},
+		{`date(x)`, "Tue, 24 Nov 2026 10:00:00 CET", `1:1: the zone "CET" has no known offset; write one like +02:00`},
+		{`date(x)`, "24/11/2026", `1:1: "24/11/2026" isn't a time; 2026-11-30T08:00:00Z is one`},
 		{`fromJSON(x)`, `{"a":}`, `1:1: "{\"a\":}" isn't JSON: a value is expected at offset 5`},
 	} {
 		t.Run(c.src, func(t *testing.T) {

@@ -63,7 +63,7 @@ func numberFunctions() []function {
 			do: func(f *frame, a []any) any { return kindName(a[0]) },
 		},
 		{
-			name: "abs", group: group, params: []param{number}, returns: "number", result: func(a []*Type) *Type { return a[0] },
+			name: "abs", group: group, params: []param{number}, returns: "number", result: func(a []*Type) *Type { return signed(a[0]) },
 			doc: "The number without its sign.", examples: []Example{{`abs(-2)`, `2`}},
 			do: func(f *frame, a []any) any {
 				if n := f.numeric(a[0]); f.compareNumbers(n, 0) >= 0 {

@@ -98,25 +98,28 @@ func parseTime(f *frame, a []any) any {
 		if err != nil {
 			f.fail("%s isn't a time of the layout %s", clip(s), clip(f.str(a[1])))
 		}
-		return fixed(t)
+		return f.fixed(t)
 	}
 	f.step(20)
 	for _, layout := range []string{
 		time.RFC3339Nano, "2006-01-02", "2006-01-02 15:04:05", "2006-01-02T15:04:05", time.RFC1123Z, time.RFC1123,
 	} {
 		if t, err := time.ParseInLocation(layout, s, zone); err == nil {
-			return fixed(t)
+			return f.fixed(t)
 		}
 	}
 	f.fail("%s isn't a time; 2026-11-30T08:00:00Z is one", clip(s))
 	return nil
 }
 
-// fixed takes the zone's name away, which would depend on the host: the offset
-// alone stays.
-func fixed(t time.Time) time.Time {
-	_, offset := t.Zone()
+// fixed takes the zone's name away: the offset alone stays. An abbreviation,
+// such as CET, has none.
+func (f *frame) fixed(t time.Time) time.Time {
+	name, offset := t.Zone()
 	if offset == 0 {
+		if name != "" && name != "UTC" && name != "GMT" {
+			f.fail("the zone %s has no known offset; write one like +02:00", clip(name))
+		}
 		return t.UTC()
 	}
 	return t.In(time.FixedZone("", offset))

@@ -27,7 +27,16 @@ func (c *compiler) unary(n *ast.UnaryNode) (fn, *Type) {
 			return v
 		}
 		return f.negate(v)
-	}, t
+	}, signed(t)
+}
+
+// signed is the type of a number after a change of its sign: its kinds, but not
+// its possible values.
+func signed(t *Type) *Type {
+	if t.dyn {
+		return t
+	}
+	return of(t.k & (kNumber | kDuration))
 }
 
 func (c *compiler) binary(n *ast.BinaryNode) (fn, *Type) {

@@ -190,6 +190,18 @@ func TestTypeFace(t *testing.T) {
 	}
 }
 
+// The possible values of an operand aren't those of what is computed from it.
+func TestResultsForgetPossibleValues(t *testing.T) {
+	t.Parallel()
+	sc := NewScope(Var{Name: "five", Type: mustSchema(t, `{"const":5}`)}, Var{Name: "s", Type: Enum("a b")})
+	for _, src := range []string{`-five`, `abs(five)`, `five + 1`, `s[1:]`, `s + ""`, `upper(s)`, `sum([five])`} {
+		p, problems := Compile(src, sc)
+		if p == nil || len(p.Type().enum) > 0 {
+			t.Error(src, problems)
+		}
+	}
+}
+
 func TestNearest(t *testing.T) {
 	t.Parallel()
 	known := []string{"title", "tags", "assignee", "due", "Due", "created_at"}

@@ -201,6 +201,7 @@ func itoa(n uint16) string {
 // nameServer answers every question for an A record with one address.
 type nameServer struct {
 	answer   atomic.Value // netip.Addr
+	missing  atomic.Bool  // no name exists
 	resolver *net.Resolver
 }
 
@@ -243,6 +244,10 @@ func (s *nameServer) reply(q []byte) []byte {
 		return nil
 	}
 	out := append([]byte{q[0], q[1], 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0}, q[12:end]...)
+	if s.missing.Load() {
+		out[3] |= 3 // NXDOMAIN
+		return out
+	}
 	if binary.BigEndian.Uint16(q[end-4:]) == 1 {
 		out[7] = 1
 		ip := s.answer.Load().(netip.Addr).As4()

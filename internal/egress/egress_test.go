@@ -1,0 +1,644 @@
+package egress
+
+import (
+	"bufio"
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/tappet-dev/tappet/sdk"
+)
+
+// newClientFor returns a client that may reach the loopback network.
+func newClientFor(t testing.TB, l Limits) *Client {
+	t.Helper()
+	c := New(Options{Allow: mustAllow(t, "127.0.0.0/8"), Limits: l})
+	t.Cleanup(c.Close)
+	return c
+}
+
+// serve starts a server that ends with the test.
+func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// speak starts a server that answers each connection with raw bytes once a
+// request's header was read; "" closes without an answer.
+func speak(t testing.TB, answer string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = conn.Close() }()
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					_, _ = io.WriteString(conn, answer)
+				}
+			}()
+		}
+	}()
+	return "http://" + l.Addr().String()
+}
+
+// fetch reads a response to its end.
+func fetch(ctx context.Context, c *Client, r *sdk.Request) (status int, body string, x []Exchange, err error) {
+	var mu sync.Mutex
+	resp, err := c.Do(ctx, r, func(got Exchange) {
+		mu.Lock()
+		defer mu.Unlock()
+		x = append(x, got)
+	})
+	if err != nil {
+		return 0, "", x, err
+	}
+	b, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	return resp.Status, string(b), x, err
+}
+
+func text(s string) (io.Reader, int64, func() (io.ReadCloser, error)) {
+	return strings.NewReader(s), int64(len(s)), func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(s)), nil }
+}
+
+func TestSec10_InvalidRequestsAreRefusedBeforeAnythingIsSent(t *testing.T) {
+	t.Parallel()
+	var hits atomic.Int64
+	s := serve(t, func(http.ResponseWriter, *http.Request) { hits.Add(1) })
+	c := newClientFor(t, Limits{RequestHeader: 1000})
+	header := func(name, value string) *sdk.Request {
+		return &sdk.Request{URL: s.URL, Header: sdk.Header{{Name: name, Value: value}}}
+	}
+	host := strings.TrimPrefix(s.URL, "http://")
+	many := &sdk.Request{URL: s.URL}
+	for range 200 {
+		many.Header.Add("A", "b")
+	}
+	for name, tt := range map[string]struct {
+		r    *sdk.Request
+		says string
+	}{
+		"no url":              {&sdk.Request{}, "scheme"},
+		"no scheme":           {&sdk.Request{URL: host + "/x"}, "url: "},
+		"file":                {&sdk.Request{URL: "file:///etc/passwd"}, "neither http nor https"},
+		"gopher":              {&sdk.Request{URL: "gopher://" + host}, "neither http nor https"},
+		"opaque":              {&sdk.Request{URL: "http:" + host}, "no host"},
+		"no host":             {&sdk.Request{URL: "http:///x"}, "no host"},
+		"userinfo":            {&sdk.Request{URL: "http://u:s3cret@" + host}, "give credentials as a header"},
+		"space":               {&sdk.Request{URL: s.URL + "/a b"}, "0x20; write it percent-encoded, as %20"},
+		"line break":          {&sdk.Request{URL: s.URL + "/\r\nX: y"}, "0x0d"},
+		"umlaut":              {&sdk.Request{URL: s.URL + "/ü"}, "as %C3"},
+		"bad escape":          {&sdk.Request{URL: s.URL + "/%zz"}, "url: "},
+		"bad port":            {&sdk.Request{URL: "http://127.0.0.1:99999/"}, "from 1 to 65535"},
+		"bad host":            {&sdk.Request{URL: "http://a!b/"}, "xn--"},
+		"not an IPv6 address": {&sdk.Request{URL: "http://[v1.x]/"}, "url: "},
+		"method":              {&sdk.Request{Method: "GET /x HTTP/1.1\r\nA: b", URL: s.URL}, "method"},
+		"connect":             {&sdk.Request{Method: "CONNECT", URL: s.URL}, "tunnel"},
+		"name with space":     {header("A B", "x"), "is not a name"},
+		"empty name":          {header("", "x"), "is not a name"},
+		"name with colon":     {header("A:", "x"), "is not a name"},
+		"CR LF in value":      {header("A", "x\r\nB: y"), "control character 0x0d at byte 1"},
+		"LF in value":         {header("A", "x\ny"), "0x0a"},
+		"NUL in value":        {header("A", "x\x00"), "0x00"},
+		"content-length":      {header("content-length", "3"), "leave it out"},
+		"transfer-encoding":   {header("Transfer-Encoding", "chunked"), "leave it out"},
+		"upgrade":             {header("Upgrade", "h2c"), "leave it out"},
+		"host":                {header("Host", "a b"), "Host: "},
+		"host with a path":    {header("Host", "a/b"), "Host: "},
+		"two hosts":           {&sdk.Request{URL: s.URL, Header: sdk.Header{{Name: "Host", Value: "a"}, {Name: "host", Value: "b"}}}, "more than once"},
+		"too many":            {many, "more than 1000 bytes"},
+		"size":                {&sdk.Request{URL: s.URL, Size: 5}, "there is none"},
+	} {
+		_, _, x, err := fetch(t.Context(), c, tt.r)
+		if sdk.KindOf(err) != sdk.Invalid || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: %v, want kind invalid saying %q", name, err, tt.says)
+		}
+		if len(x) != 1 || x[0].Kind != sdk.Invalid || strings.Contains(x[0].URL+x[0].Error+fmt.Sprint(err), "s3cret") {
+			t.Errorf("%s: exchanges %+v, want one of kind invalid, without userinfo", name, x)
+		}
+	}
+	if hits.Load() != 0 {
+		t.Errorf("%d requests were sent", hits.Load())
+	}
+}
+
+func TestRequestGoesOutAsItIsWritten(t *testing.T) {
+	t.Parallel()
+	type seen struct {
+		Line, Host, Body string
+		Header           http.Header
+	}
+	var got seen
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		got = seen{r.Method + " " + r.RequestURI, r.Host, string(b), r.Header}
+		w.Header().Set("X-B", "2")
+		w.Header().Add("X-A", "1")
+		w.Header().Add("X-A", "3")
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = io.WriteString(w, "short")
+	})
+	c := newClientFor(t, Limits{})
+	body, size, reopen := text("hello")
+	var x []Exchange
+	resp, err := c.Do(t.Context(), &sdk.Request{
+		Method: "PaTCH", URL: s.URL + "/a%2Fb|{c}//d?x=1&y={z}|&&q=%20+#frag", Body: body, Size: size, Reopen: reopen,
+		Header: sdk.Header{{Name: "host", Value: "forms.example:8080"}, {Name: "x-key", Value: "a"}, {Name: "X-Key", Value: "ü"}},
+	}, func(e Exchange) { x = append(x, e) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(x) != 0 {
+		t.Error("the exchange was recorded before its end")
+	}
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || string(answer) != "short" {
+		t.Errorf("body %q, %v", answer, err)
+	}
+	for range 2 {
+		if err := resp.Body.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	want := seen{"PaTCH /a%2Fb|{c}//d?x=1&y={z}|&&q=%20+", "forms.example:8080", "hello", http.Header{
+		"Accept-Encoding": {"gzip, deflate"}, "Content-Length": {"5"}, "User-Agent": {"Tappet"}, "X-Key": {"a", "ü"},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if resp.Status != http.StatusTeapot || resp.Size != 5 || resp.Header.Get("x-a") != "1" {
+		t.Errorf("response %+v", resp)
+	}
+	wantX := Exchange{
+		Method: "PaTCH", URL: s.URL + "/a%2Fb|{c}//d?x=1&y={z}|&&q=%20+#frag", Status: http.StatusTeapot,
+		Remote: s.Listener.Addr().String(), Sent: 5, Received: 5,
+	}
+	if len(x) != 1 {
+		t.Fatalf("%d exchanges, want one", len(x))
+	}
+	if diff := cmp.Diff(wantX, x[0], cmpopts.IgnoreTypes(time.Time{}, time.Duration(0))); diff != "" {
+		t.Error(diff)
+	}
+	if x[0].Connect <= 0 || x[0].FirstByte <= 0 || x[0].Total < x[0].FirstByte || x[0].Started.IsZero() {
+		t.Errorf("times are missing in %+v", x[0])
+	}
+}
+
+func TestRedirects(t *testing.T) {
+	t.Parallel()
+	other := serve(t, func(w http.ResponseWriter, r *http.Request) { echo(w, r) })
+	var s *httptest.Server
+	s = serve(t, func(w http.ResponseWriter, r *http.Request) {
+		var status int
+		to := ""
+		switch n, _ := fmt.Sscanf(r.URL.Path, "/%d/%s", &status, &to); {
+		case n < 2:
+			echo(w, r)
+			return
+		case to == "away":
+			to = other.URL + "/end"
+		case to == "end":
+			to = "/end"
+		case to == "loop":
+			to = r.URL.Path
+		case to == "file":
+			to = "file:///etc/passwd"
+		case to == "user":
+			to = "http://u:p@" + s.Listener.Addr().String() + "/"
+		case to == "odd":
+			to = "/a b/ü"
+		}
+		w.Header().Set("Location", to)
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, "moved")
+	})
+	c := newClientFor(t, Limits{Redirects: 3})
+	const all = " auth cookie key host=forms.example"
+	for _, tt := range []struct {
+		method, path, want string
+		once               bool
+		kind               sdk.Kind
+	}{
+		{"POST", "/303/end", "GET /end -" + all, false, ""},
+		{"POST", "/302/end", "GET /end -" + all, false, ""},
+		{"PUT", "/302/end", "PUT /end hello ct" + all, false, ""},
+		{"PUT", "/303/end", "GET /end -" + all, false, ""},
+		{"HEAD", "/303/end", "", false, ""},
+		{"POST", "/307/end", "POST /end hello ct" + all, false, ""},
+		{"POST", "/308/away", "POST /end hello ct key", false, ""},
+		{"GET", "/301/away", "GET /end - key", false, ""},
+		{"POST", "/307/end", "", true, sdk.Failed},
+		{"GET", "/302/loop", "", false, sdk.Failed},
+		{"GET", "/302/file", "", false, sdk.Failed},
+		{"GET", "/302/user", "", false, sdk.Failed},
+		{"GET", "/302/odd", "GET /a%20b/%C3%BC -" + all, false, ""},
+	} {
+		r := &sdk.Request{Method: tt.method, URL: s.URL + tt.path, Header: sdk.Header{
+			{Name: "Authorization", Value: "Bearer x"}, {Name: "Cookie", Value: "c=1"}, {Name: "X-Api-Key", Value: "k"},
+			{Name: "Proxy-Authorization", Value: "p"}, {Name: "Idempotency-Key", Value: "i"}, {Name: "Host", Value: "forms.example"},
+		}}
+		if tt.method == "POST" || tt.method == "PUT" {
+			r.Body, r.Size, r.Reopen = text("hello")
+			r.Header.Add("Content-Type", "text/plain")
+			if tt.once {
+				r.Reopen = nil
+			}
+		}
+		_, got, x, err := fetch(t.Context(), c, r)
+		if tt.kind != "" {
+			if sdk.KindOf(err) != tt.kind {
+				t.Errorf("%s %s: %v, want kind %s", tt.method, tt.path, err, tt.kind)
+			}
+			continue
+		}
+		if err != nil || got != tt.want {
+			t.Errorf("%s %s: %q, %v, want %q", tt.method, tt.path, got, err, tt.want)
+		}
+		if len(x) != 1 || len(x[0].Redirects) != 1 || !strings.HasPrefix(x[0].Redirects[0], "http://127.0.0.1:") {
+			t.Errorf("%s %s: exchanges %+v", tt.method, tt.path, x)
+		}
+	}
+	none := newClientFor(t, Limits{Redirects: -1})
+	if status, got, _, err := fetch(t.Context(), none, &sdk.Request{URL: s.URL + "/302/end"}); status != 302 || got != "moved" || err != nil {
+		t.Errorf("without redirects: %d %q, %v", status, got, err)
+	}
+}
+
+// echo tells what of a request arrived.
+func echo(w http.ResponseWriter, r *http.Request) {
+	b, _ := io.ReadAll(r.Body)
+	if len(b) == 0 {
+		b = []byte("-")
+	}
+	out := fmt.Sprintf("%s %s %s", r.Method, r.URL.EscapedPath(), b)
+	if r.Header.Get("Content-Type") != "" {
+		out += " ct"
+	}
+	if r.Header.Get("Authorization") != "" && r.Header.Get("Proxy-Authorization") != "" && r.Header.Get("X-Api-Key") != "" {
+		out += " auth"
+	}
+	if r.Header.Get("Cookie") != "" {
+		out += " cookie"
+	}
+	if r.Header.Get("Idempotency-Key") != "" {
+		out += " key"
+	}
+	if r.Host == "forms.example" {
+		out += " host=" + r.Host
+	}
+	_, _ = io.WriteString(w, out)
+}
+
+func pack(t testing.TB, coding, s string) string {
+	t.Helper()
+	var b bytes.Buffer
+	var w io.WriteCloser
+	switch coding {
+	case "gzip":
+		w = gzip.NewWriter(&b)
+	case "zlib":
+		w = zlib.NewWriter(&b)
+	default:
+		w, _ = flate.NewWriter(&b, flate.BestCompression) // the level is one of its own
+	}
+	if _, err := io.WriteString(w, s); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestSec10_BodiesAreDecodedAndLimited(t *testing.T) {
+	t.Parallel()
+	const limit = 1000
+	hello := strings.Repeat("hello ", 100)
+	for _, tt := range []struct {
+		name, coding, body, want string
+		kind                     sdk.Kind
+	}{
+		{"plain", "", hello, hello, ""},
+		{"gzip", "gzip", pack(t, "gzip", hello), hello, ""},
+		{"deflate", "deflate", pack(t, "zlib", hello), hello, ""},
+		{"bare deflate", "deflate", pack(t, "flate", hello), hello, ""},
+		{"empty gzip", "gzip", "", "", ""},
+		{"other coding stays", "br", "\x0b\x02", "\x0b\x02", ""},
+		{"up to the limit", "", strings.Repeat("x", limit), strings.Repeat("x", limit), ""},
+		{"over the limit", "", strings.Repeat("x", limit+1), "", sdk.TooLarge},
+		{"bomb", "gzip", pack(t, "gzip", strings.Repeat("\x00", 10<<20)), "", sdk.TooLarge},
+		{"deflate bomb", "deflate", pack(t, "flate", strings.Repeat("\x00", 10<<20)), "", sdk.TooLarge},
+		{"members without end", "gzip", strings.Repeat(pack(t, "gzip", ""), 200), "", sdk.TooLarge},
+		{"not gzip", "gzip", "hello", "", sdk.Failed},
+		{"cut gzip", "gzip", pack(t, "gzip", hello)[:20], "", sdk.Failed},
+	} {
+		for _, declared := range []bool{true, false} {
+			s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				if tt.coding != "" {
+					w.Header().Set("Content-Encoding", tt.coding)
+				}
+				if !declared {
+					w.(http.Flusher).Flush()
+				}
+				_, _ = io.WriteString(w, tt.body)
+			})
+			c := newClientFor(t, Limits{ResponseBody: limit})
+			_, got, x, err := fetch(t.Context(), c, &sdk.Request{URL: s.URL})
+			if tt.kind != "" {
+				if sdk.KindOf(err) != tt.kind || len(got) > limit {
+					t.Errorf("%s: %v after %d bytes, want kind %s", tt.name, err, len(got), tt.kind)
+				}
+			} else if err != nil || got != tt.want {
+				t.Errorf("%s: %.20q, %v", tt.name, got, err)
+			}
+			if len(x) != 1 || x[0].Kind != tt.kind {
+				t.Errorf("%s: exchanges %+v, want one of kind %q", tt.name, x, tt.kind)
+			}
+		}
+	}
+}
+
+func TestKindsOfFailures(t *testing.T) {
+	t.Parallel()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := "http://" + closed.Addr().String()
+	_ = closed.Close()
+	hang := make(chan struct{})
+	t.Cleanup(func() { close(hang) })
+	slow := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/body":
+			_, _ = io.WriteString(w, "some")
+			w.(http.Flusher).Flush()
+		case "/drip":
+			for range 1000 {
+				if _, err := io.WriteString(w, "x"); err != nil {
+					return
+				}
+				w.(http.Flusher).Flush()
+				select {
+				case <-hang:
+					return
+				case <-r.Context().Done():
+					return
+				case <-time.After(5 * time.Millisecond):
+				}
+			}
+		}
+		select {
+		case <-hang:
+		case <-r.Context().Done():
+		}
+	})
+	secure := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(secure.Close)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	soon, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	t.Cleanup(cancel)
+	dns := newDNS(t, netip.MustParseAddr("127.0.0.1"))
+	dns.resolver.Dial = func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Err: errors.New("no name server")}
+	}
+	const ok = "HTTP/1.1 200 OK\r\n"
+	for _, tt := range []struct {
+		name string
+		url  string
+		ctx  context.Context
+		l    Limits
+		want sdk.Kind
+	}{
+		{"refused", nobody, nil, Limits{}, sdk.Unavailable},
+		{"closed without an answer", speak(t, ""), nil, Limits{}, sdk.Unavailable},
+		{"cut in the header", speak(t, ok+"A: b"), nil, Limits{}, sdk.Unavailable},
+		{"cut in the body", speak(t, ok+"Content-Length: 10\r\n\r\nabc"), nil, Limits{}, sdk.Unavailable},
+		{"cut in a chunk", speak(t, ok+"Transfer-Encoding: chunked\r\n\r\n5\r\nabc"), nil, Limits{}, sdk.Unavailable},
+		{"not HTTP", speak(t, "SSH-2.0-OpenSSH_9.6\r\n\r\n"), nil, Limits{}, sdk.Failed},
+		{"lying length", speak(t, ok+"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"), nil, Limits{}, sdk.Failed},
+		{"a flood of headers", speak(t, ok+strings.Repeat("A: b\r\n", 2000)+"\r\n"), nil, Limits{ResponseHeader: 4096}, sdk.TooLarge},
+		{"a declared length over the limit", speak(t, ok+"Content-Length: 99999999999\r\n\r\n"), nil, Limits{}, sdk.TooLarge},
+		{"no first byte", slow.URL, nil, Limits{FirstByte: 20 * time.Millisecond}, sdk.Timeout},
+		{"a body that stands still", slow.URL + "/body", nil, Limits{IdleRead: 20 * time.Millisecond}, sdk.Timeout},
+		{"a body that drips", slow.URL + "/drip", nil, Limits{Whole: 60 * time.Millisecond}, sdk.Timeout},
+		{"the caller's deadline", slow.URL, soon, Limits{}, sdk.Timeout},
+		{"cancelled", slow.URL, ended, Limits{}, sdk.Cancelled},
+		{"unknown authority", secure.URL, nil, Limits{}, sdk.Failed},
+		{"https to http", "https" + strings.TrimPrefix(slow.URL, "http"), nil, Limits{}, sdk.Failed},
+		{"name server down", "http://down.test/", nil, Limits{}, sdk.Unavailable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			o := Options{Allow: mustAllow(t, "127.0.0.0/8"), Limits: tt.l}
+			if strings.Contains(tt.url, "down.test") {
+				o.Resolver = dns.resolver
+			}
+			c := New(o)
+			defer c.Close()
+			ctx := tt.ctx
+			if ctx == nil {
+				ctx = t.Context()
+			}
+			_, _, x, err := fetch(ctx, c, &sdk.Request{URL: tt.url})
+			var e *sdk.Error
+			if !errors.As(err, &e) || e.Kind != tt.want {
+				t.Errorf("%v (%T), want kind %s", err, err, tt.want)
+			}
+			if len(x) != 1 || x[0].Kind != tt.want || x[0].Error == "" {
+				t.Errorf("exchanges %+v, want one of kind %s", x, tt.want)
+			}
+		})
+	}
+}
+
+func TestNamesThatDoNotExist(t *testing.T) {
+	t.Parallel()
+	dns := newDNS(t, netip.MustParseAddr("127.0.0.1"))
+	dns.missing.Store(true)
+	c := New(Options{Resolver: dns.resolver})
+	defer c.Close()
+	if _, err := c.Do(t.Context(), &sdk.Request{URL: "http://missing.test/"}, nil); sdk.KindOf(err) != sdk.NotFound {
+		t.Errorf("%v, want kind not_found", err)
+	}
+}
+
+func TestTLSAndHTTP2WithOwnAuthorities(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Proto)
+	}))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	defer s.Close()
+	pool := x509.NewCertPool()
+	pool.AddCert(s.Certificate())
+	c := New(Options{Allow: mustAllow(t, "127.0.0.1"), RootCAs: pool})
+	defer c.Close()
+	_, got, x, err := fetch(t.Context(), c, &sdk.Request{URL: s.URL})
+	if err != nil || got != "HTTP/2.0" || len(x) != 1 || x[0].TLS <= 0 {
+		t.Errorf("%q, %v, exchanges %+v", got, err, x)
+	}
+}
+
+func TestConnectionsAreReused(t *testing.T) {
+	t.Parallel()
+	var dials atomic.Int64
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/r" {
+			http.Redirect(w, r, "/", http.StatusFound)
+			return
+		}
+		_, _ = io.WriteString(w, strings.Repeat("x", 8000))
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			dials.Add(1)
+		}
+	}
+	s.Start()
+	defer s.Close()
+	c := newClientFor(t, Limits{})
+	for i := range 30 {
+		url := s.URL
+		if i%3 == 0 {
+			url += "/r"
+		}
+		var reused bool
+		resp, err := c.Do(t.Context(), &sdk.Request{URL: url}, func(x Exchange) { reused = x.Reused })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 { // the rest is read by Close
+			_, err = io.ReadAll(resp.Body)
+		}
+		if cerr := resp.Body.Close(); err != nil || cerr != nil {
+			t.Fatal(err, cerr)
+		}
+		if i > 0 && !reused {
+			t.Errorf("call %d opened a connection", i)
+		}
+	}
+	if dials.Load() != 1 {
+		t.Errorf("%d connections, want 1", dials.Load())
+	}
+}
+
+func TestCloseWhileSomebodyReads(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	c := newClientFor(t, Limits{})
+	resp, err := c.Do(t.Context(), &sdk.Request{URL: s.URL}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan error)
+	go func() {
+		_, err := resp.Body.Read(make([]byte, 1))
+		read <- err
+	}()
+	_ = resp.Body.Close()
+	if err := <-read; err == nil {
+		t.Error("the read gave no error")
+	}
+}
+
+func FuzzRequest(f *testing.F) {
+	f.Add("GET", "http://a.example/b?c#d", "X-A", "b")
+	f.Add("P\r\n", "http://u@[::1%25x]:80", "Host", "a:b")
+	f.Add("", "https://xn--a/%zz", "A B", "\x7f")
+	c := New(Options{})
+	f.Fuzz(func(t *testing.T, method, url, name, value string) {
+		out, err := c.request(&sdk.Request{Method: method, URL: url, Header: sdk.Header{{Name: name, Value: value}}})
+		if err != nil {
+			if sdk.KindOf(err) != sdk.Invalid {
+				t.Fatalf("%v", err)
+			}
+			return
+		}
+		req, err := out.build(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := req.Write(&b); err != nil {
+			t.Fatalf("%s %q: %v", method, url, err)
+		}
+		back, err := http.ReadRequest(bufio.NewReader(&b))
+		if err != nil {
+			t.Fatalf("%s %q, %q: %q is read as %v", method, url, name, value, err)
+		}
+		if want := out.method; back.Method != want || len(back.Header) > 3 {
+			t.Fatalf("%s %q, %q: %q is read as %+v", method, url, name, value, back)
+		}
+		withoutUserinfo(url)
+	})
+}
+
+// What egress adds to a call of the bare transport.
+func BenchmarkDo(b *testing.B) {
+	s := serve(b, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"ok":true}`)
+	})
+	payload := strings.Repeat("x", 300)
+	b.Run("egress", func(b *testing.B) {
+		c := newClientFor(b, Limits{})
+		b.ReportAllocs()
+		for b.Loop() {
+			r := &sdk.Request{Method: "POST", URL: s.URL}
+			r.Body, r.Size, r.Reopen = text(payload)
+			resp, err := c.Do(b.Context(), r, func(Exchange) {})
+			if err != nil {
+				b.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+		}
+	})
+	b.Run("bare", func(b *testing.B) {
+		client := &http.Client{Transport: &http.Transport{}}
+		b.ReportAllocs()
+		for b.Loop() {
+			resp, err := client.Post(s.URL, "text/plain", strings.NewReader(payload))
+			if err != nil {
+				b.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+		}
+	})
+}
