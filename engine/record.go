@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -67,12 +69,23 @@ func NewSettled(key machine.Key, at, started time.Time, digest uint64, out Outco
 		b = appendMember(b, `,"error":`, out.Err)
 	}
 	if digest != 0 {
-		b = fmt.Appendf(b, `,"input":"%016x"`, digest)
+		b = append(b, `,"input":"`...)
+		var sum [8]byte
+		binary.BigEndian.PutUint64(sum[:], digest)
+		b = append(hex.AppendEncode(b, sum[:]), '"')
 	}
 	b = append(b, `,"started_ms":`...)
 	b = strconv.AppendInt(b, started.UnixMilli(), 10)
-	if len(out.Exchanges) > 0 {
-		b = appendMember(b, `,"exchanges":`, out.Exchanges)
+	for i := range out.Exchanges {
+		if i == 0 {
+			b = append(b, `,"exchanges":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = out.Exchanges[i].appendJSON(b)
+		if i == len(out.Exchanges)-1 {
+			b = append(b, ']')
+		}
 	}
 	return Record{Kind: RecordSettled, Path: key, At: at, Body: append(b, '}')}
 }
@@ -84,6 +97,51 @@ func appendMember(b []byte, name string, v any) []byte {
 		enc = []byte("null")
 	}
 	return append(append(b, name...), enc...)
+}
+
+// appendJSON writes what encoding/json would: it is on the path of every call.
+func (x *Exchange) appendJSON(b []byte) []byte {
+	text := func(name, v string) {
+		q, err := json.Marshal(v)
+		if err != nil { // a string always marshals
+			q = []byte(`""`)
+		}
+		b = append(append(b, name...), q...)
+	}
+	num := func(name string, v int64) {
+		if v != 0 {
+			b = strconv.AppendInt(append(b, name...), v, 10)
+		}
+	}
+	b = append(b, '{')
+	text(`"method":`, x.Method)
+	text(`,"url":`, x.URL)
+	num(`,"status":`, int64(x.Status))
+	b = append(x.Started.AppendFormat(append(b, `,"started_at":"`...), time.RFC3339Nano), '"')
+	num(`,"dns_us":`, x.DNS)
+	num(`,"connect_us":`, x.Connect)
+	num(`,"tls_us":`, x.TLS)
+	num(`,"first_byte_us":`, x.FirstByte)
+	b = strconv.AppendInt(append(b, `,"total_us":`...), x.Total, 10)
+	if x.Reused {
+		b = append(b, `,"reused":true`...)
+	}
+	num(`,"sent":`, x.Sent)
+	num(`,"received":`, x.Received)
+	for i, r := range x.Redirects {
+		if i == 0 {
+			text(`,"redirects":[`, r)
+		} else {
+			text(`,`, r)
+		}
+		if i == len(x.Redirects)-1 {
+			b = append(b, ']')
+		}
+	}
+	if x.Error != "" {
+		text(`,"error":`, x.Error)
+	}
+	return append(b, '}')
 }
 
 // Settled reads the body of a RecordSettled.

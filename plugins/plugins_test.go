@@ -91,8 +91,14 @@ func TestOneSourceGivesTheSameEventsInProcessNativeAndWASM(t *testing.T) {
 	const config = `{"url":"https://example.com/feed"}`
 	openers := map[string]func(testing.TB) sdk.Connector{
 		"in process": func(testing.TB) sdk.Connector { return feed.Connector() },
-		"native":     func(tb testing.TB) sdk.Connector { tb.Helper(); return installed(tb, "feed", guest.Native(tb, guest.Feed)) },
-		"wasm":       func(tb testing.TB) sdk.Connector { tb.Helper(); return installed(tb, "feed.wasm", guest.WASM(tb, guest.Feed)) },
+		"native": func(tb testing.TB) sdk.Connector {
+			tb.Helper()
+			return installed(tb, "feed", guest.Native(tb, guest.Feed))
+		},
+		"wasm": func(tb testing.TB) sdk.Connector {
+			tb.Helper()
+			return installed(tb, "feed.wasm", guest.WASM(tb, guest.Feed))
+		},
 	}
 	for _, file := range []string{"rss.xml", "atom.xml"} {
 		body, err := os.ReadFile(filepath.Join("..", guest.Feed, "feed", "testdata", file))
@@ -336,4 +342,12 @@ func BenchmarkCall(b *testing.B) {
 	install(b, dir, "traps.wasm", guest.WASM(b, guest.Traps))
 	c, _ := open(b, dir, plugins.Options{}).Connector("traps")
 	guest.BenchmarkCalls(b, c)
+}
+
+func BenchmarkCallInProcess(b *testing.B) {
+	guest.BenchmarkCalls(b, sdk.Connector{Name: "c", Actions: []sdk.Action{{
+		Name: "echo", Do: func(_ context.Context, _ sdk.Host, c sdk.ActionCall) (sdk.Result, error) {
+			return sdk.Result{Output: c.Input.JSON()}, nil
+		},
+	}}})
 }

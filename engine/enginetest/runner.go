@@ -557,6 +557,26 @@ func givenUp(t *testing.T, b *bench) {
 	b.wantEnd(machine.Cancelled, "")
 }
 
+func cancelledOnce(t *testing.T, b *bench) {
+	b.o.Grace = time.Hour
+	b.version(1, oneStep)
+	begun, release := make(chan machine.Key, 1), make(chan struct{})
+	t.Cleanup(sync.OnceFunc(func() { close(release) }))
+	b.does(func(_ context.Context, j engine.Job) engine.Outcome {
+		begun <- j.Effect.Key
+		<-release // the connector doesn't listen, and the process dies first
+		return engine.Outcome{}
+	})
+	b.start()
+	b.mustAccept(1)
+	await(t, begun, "the call")
+	b.cancel()
+	b.o.Grace = 0
+	b.again()
+	b.wantEnd(machine.Cancelled, "")
+	b.wantSent("a")
+}
+
 func timesOut(t *testing.T, b *bench) {
 	b.version(1, "- {id: a, use: test.act, timeout: 1ms}\n")
 	b.does(hold(make(chan machine.Key, 9)))

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tappet-dev/tappet/engine"
@@ -22,16 +24,30 @@ type run struct {
 	id    engine.RunID
 	ready chan struct{} // closed when the machine is there, or the run is given up
 
-	mu      sync.Mutex
-	m       *machine.Machine
-	head    engine.Run
-	seq     int
-	timers  map[machine.Key]*time.Timer
-	effects map[machine.Key]context.CancelCauseFunc
+	mu   sync.Mutex
+	m    *machine.Machine
+	head engine.Run
+	seq  int
+	// timers and effects are few at a time.
+	timers  []timer
+	effects []effect
 	cut     map[machine.Key]bool // withdrawn before they were sent
 	// doubts are open effects that a former process may have sent, and how often.
 	doubts map[machine.Key]int
 	ended  bool
+}
+
+// A timer is armed, or far off: then the runner's sweep arms it in time.
+type timer struct {
+	key machine.Key
+	due time.Time
+	t   *time.Timer // nil: far off
+}
+
+// An effect is a call under way.
+type effect struct {
+	key    machine.Key
+	cancel context.CancelCauseFunc
 }
 
 // start makes the machine, brings it up to the last record, and carries out
@@ -39,7 +55,7 @@ type run struct {
 // for one that is taken up again, whose open effects may have been sent. It
 // runs in a goroutine that the runner counts.
 func (x *run) start(head engine.Run, recs []engine.Record) {
-	p, err := x.r.worker.Program(x.r.base, head.Graph, head.Version)
+	p, err := x.r.worker.Program(context.Background(), head.Graph, head.Version)
 	if err != nil {
 		close(x.ready)
 		x.giveUp(fmt.Errorf("load version %d of its graph: %w", head.Version, err))
@@ -139,6 +155,12 @@ func (x *run) reopen(started map[machine.Key]bool) (todo []machine.Command, lost
 		}
 		eff := x.m.Effect(k)
 		if eff == nil {
+			continue
+		}
+		if x.m.Withdrawn(k) { // cut short before the crash: it isn't sent again (G11)
+			lost = append(lost, lostOutcome{eff, now, engine.Outcome{Err: &machine.Error{
+				Kind: machine.KindUnknown, Message: "the process ended before the call that the run took back had; whether it took effect is not known", Step: eff.Step,
+			}}})
 			continue
 		}
 		if eff.FailUnknown {
@@ -257,31 +279,72 @@ func (x *run) finish(end *machine.End) {
 func (x *run) arm(c *machine.Timer) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.timers == nil {
-		x.timers = map[machine.Key]*time.Timer{}
+	if x.ended || x.r.stopping() {
+		return
 	}
-	key := c.Key
-	x.timers[key] = time.AfterFunc(c.Delay, func() {
-		if !x.r.enter() {
-			return
+	t := timer{key: c.Key, due: time.Now().Add(c.Delay)}
+	if c.Delay <= horizon {
+		t.t = time.AfterFunc(c.Delay, func() { x.fire(c.Key) })
+	}
+	x.timers = append(x.timers, t)
+}
+
+// approach arms the timers that are due before a time.
+func (x *run) approach(until time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for i := range x.timers {
+		if t := &x.timers[i]; t.t == nil && t.due.Before(until) {
+			key := t.key
+			t.t = time.AfterFunc(time.Until(t.due), func() { x.fire(key) })
 		}
-		defer x.r.active.Done()
-		x.mu.Lock()
-		delete(x.timers, key)
-		x.mu.Unlock()
-		at := x.r.o.Clock.Now()
-		err := x.apply(machine.Fact{Key: key, At: machine.Millis(at.UnixMilli()), Of: &machine.Fired{}},
-			engine.Record{Kind: engine.RecordFired, Path: key, At: at})
-		x.report(err)
-	})
+	}
+}
+
+func (x *run) fire(key machine.Key) {
+	if !x.r.enter() {
+		return
+	}
+	defer x.r.active.Done()
+	x.mu.Lock()
+	x.forget(key)
+	x.mu.Unlock()
+	at := x.r.o.Clock.Now()
+	x.report(x.apply(machine.Fact{Key: key, At: machine.Millis(at.UnixMilli()), Of: &machine.Fired{}},
+		engine.Record{Kind: engine.RecordFired, Path: key, At: at}))
+}
+
+// forget stops a timer; false when there is none of the key.
+func (x *run) forget(key machine.Key) bool {
+	for i, t := range x.timers {
+		if t.key == key {
+			if t.t != nil {
+				t.t.Stop()
+			}
+			x.timers = slices.Delete(x.timers, i, i+1)
+			return true
+		}
+	}
+	return false
 }
 
 func (x *run) stopTimers() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for k, t := range x.timers {
-		t.Stop()
-		delete(x.timers, k)
+	for _, t := range x.timers {
+		if t.t != nil {
+			t.t.Stop()
+		}
+	}
+	x.timers = nil
+}
+
+// park ends the calls under way: their outcomes aren't recorded.
+func (x *run) park() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range x.effects {
+		e.cancel(errParked)
 	}
 }
 
@@ -289,12 +352,11 @@ func (x *run) stopTimers() {
 func (x *run) withdraw(k machine.Key) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if t := x.timers[k]; t != nil {
-		t.Stop()
-		delete(x.timers, k)
+	if x.forget(k) {
+		return
 	}
-	if cancel := x.effects[k]; cancel != nil {
-		cancel(errWithdrawn)
+	if i := slices.IndexFunc(x.effects, func(e effect) bool { return e.key == k }); i >= 0 {
+		x.effects[i].cancel(errWithdrawn)
 	} else if x.m.Effect(k) != nil { // not sent yet
 		if x.cut == nil {
 			x.cut = map[machine.Key]bool{}
@@ -305,7 +367,7 @@ func (x *run) withdraw(k machine.Key) {
 
 // perform carries out one effect and gives its outcome to the run.
 func (x *run) perform(e *machine.Effect) {
-	if x.r.base.Err() != nil {
+	if x.r.parked.Load() {
 		return // stopped: it is open, the next process sends it
 	}
 	if e.FailUnknown && !x.note(engine.Record{Kind: engine.RecordStarted, Path: e.Key, At: x.r.o.Clock.Now()}) {
@@ -315,7 +377,7 @@ func (x *run) perform(e *machine.Effect) {
 		!x.note(engine.Record{Kind: engine.RecordInDoubt, Path: machine.Key(fmt.Sprintf("%s?%d", e.Key, n)), At: x.r.o.Clock.Now()}) {
 		return
 	}
-	ctx, cancel := context.WithCancelCause(x.r.base)
+	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	if !x.sent(e.Key, cancel) {
 		return
@@ -326,15 +388,48 @@ func (x *run) perform(e *machine.Effect) {
 		call, stop = context.WithTimeout(ctx, e.Timeout)
 		defer stop()
 	}
-	began := x.r.o.Clock.Now()
-	out, ok := x.await(call, engine.Job{Run: x.id, Graph: x.head.Graph, Version: x.head.Version, Effect: e})
-	x.mu.Lock()
-	delete(x.effects, e.Key)
-	x.mu.Unlock()
-	if !ok {
-		return // parked: the next process finds it in doubt
+	c := &attempt{x: x, ctx: call, effect: e, began: x.r.o.Clock.Now()}
+	defer context.AfterFunc(call, c.ending)()
+	if call.Err() != nil { // withdrawn before it was sent
+		c.settle(engine.Outcome{Err: &machine.Error{Kind: machine.KindCancelled}})
+		return
 	}
-	x.settle(e, began, out)
+	c.settle(x.r.worker.Perform(call, engine.Job{Run: x.id, Graph: x.head.Graph, Version: x.head.Version, Effect: e}))
+}
+
+// An attempt is a call that is owed an outcome: the connector's, or ours when
+// it doesn't end in time.
+type attempt struct {
+	x       *run
+	ctx     context.Context //nolint:containedctx // of the call that it stands for
+	effect  *machine.Effect
+	began   time.Time
+	settled atomic.Bool
+}
+
+// ending gives a call that was ended Grace to say what has become of it.
+func (c *attempt) ending() {
+	time.AfterFunc(c.x.r.o.Grace, func() {
+		if c.settled.Load() || !c.x.r.enter() {
+			return
+		}
+		defer c.x.r.active.Done()
+		c.settle(engine.Outcome{Err: &machine.Error{Kind: machine.KindUnknown, Message: "the connector didn't end in time"}})
+	})
+}
+
+// settle takes the first outcome; a later one is dropped.
+func (c *attempt) settle(out engine.Outcome) {
+	if !c.settled.CompareAndSwap(false, true) {
+		return
+	}
+	x := c.x
+	x.mu.Lock()
+	x.effects = slices.DeleteFunc(x.effects, func(e effect) bool { return e.key == c.effect.Key })
+	x.mu.Unlock()
+	if out, ok := judge(c.ctx, c.effect, out); ok {
+		x.settle(c.effect, c.began, out)
+	}
 }
 
 // sent notes an effect under way; false when the run has ended meanwhile.
@@ -344,12 +439,12 @@ func (x *run) sent(k machine.Key, cancel context.CancelCauseFunc) bool {
 	if x.ended {
 		return false
 	}
-	if x.effects == nil {
-		x.effects = map[machine.Key]context.CancelCauseFunc{}
-	}
-	x.effects[k] = cancel
-	if x.cut[k] {
+	x.effects = append(x.effects, effect{k, cancel})
+	switch {
+	case x.cut[k]:
 		cancel(errWithdrawn)
+	case x.r.parked.Load():
+		cancel(errParked)
 	}
 	return true
 }
@@ -377,32 +472,10 @@ func (x *run) note(rec engine.Record) bool {
 	return t.err == nil
 }
 
-// await performs a job and waits for its outcome, but no longer than Grace
-// after its context has ended; false when the process is stopping.
-func (x *run) await(ctx context.Context, job engine.Job) (engine.Outcome, bool) {
-	if ctx.Err() != nil { // withdrawn before it was sent
-		return x.judge(ctx, job, engine.Outcome{Err: &machine.Error{Kind: machine.KindCancelled}})
-	}
-	done := make(chan engine.Outcome, 1)
-	go func() { done <- x.r.worker.Perform(ctx, job) }()
-	select {
-	case out := <-done:
-		return x.judge(ctx, job, out)
-	case <-ctx.Done():
-	}
-	grace := time.NewTimer(x.r.o.Grace)
-	defer grace.Stop()
-	select {
-	case out := <-done:
-		return x.judge(ctx, job, out)
-	case <-grace.C:
-		return x.judge(ctx, job, engine.Outcome{Err: &machine.Error{Kind: machine.KindUnknown, Message: "the connector didn't end in time"}})
-	}
-}
-
 // judge says what an outcome means when its context has ended: the reason of
 // the ending outranks what the connector makes of it, but a success stays one.
-func (x *run) judge(ctx context.Context, job engine.Job, out engine.Outcome) (engine.Outcome, bool) {
+// It is false for a call that was parked: the next process finds it in doubt.
+func judge(ctx context.Context, e *machine.Effect, out engine.Outcome) (engine.Outcome, bool) {
 	if out.Err == nil || ctx.Err() == nil {
 		return out, true
 	}
@@ -411,10 +484,10 @@ func (x *run) judge(ctx context.Context, job engine.Job, out engine.Outcome) (en
 	case errors.Is(cause, errParked):
 		return out, false
 	case errors.Is(cause, errWithdrawn):
-		out.Err = &machine.Error{Kind: machine.KindCancelled, Message: "the run was ended before the call had", Step: job.Effect.Step}
+		out.Err = &machine.Error{Kind: machine.KindCancelled, Message: "the run was ended before the call had", Step: e.Step}
 	default:
-		out.Err = &machine.Error{Kind: machine.KindTimeout, Retryable: true, Step: job.Effect.Step,
-			Message: fmt.Sprintf("the attempt took longer than its timeout of %s", job.Effect.Timeout), Data: out.Err.Data}
+		out.Err = &machine.Error{Kind: machine.KindTimeout, Retryable: true, Step: e.Step,
+			Message: fmt.Sprintf("the attempt took longer than its timeout of %s", e.Timeout), Data: out.Err.Data}
 	}
 	return out, true
 }

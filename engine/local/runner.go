@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,11 +58,14 @@ type Runner struct {
 	over    bool
 	active  sync.WaitGroup // goroutines that drive runs
 	open    atomic.Int64
-
-	// base ends when effects under way are to be left alone.
-	base context.Context
-	park context.CancelCauseFunc
+	// parked: calls under way are left to the next process.
+	parked atomic.Bool
 }
+
+// horizon is how far off a timer may be to be armed at once. Most runs end long
+// before their own limit: what is farther off costs no timer until a sweep
+// finds it near.
+const horizon = 2 * time.Minute
 
 var (
 	errStopped = errors.New("the engine is stopping")
@@ -91,12 +96,10 @@ func New(store engine.JournalStore, o Options) *Runner {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	r := &Runner{
+	return &Runner{
 		store: store, o: o, commit: newCommitter(store, o.Log),
 		runs: map[engine.RunID]*run{}, serving: make(chan struct{}),
 	}
-	r.base, r.park = context.WithCancelCause(context.Background())
-	return r
 }
 
 // Serve implements engine.Runner. It may be called once.
@@ -115,14 +118,12 @@ func (r *Runner) Serve(ctx context.Context, w engine.Worker) error {
 	committing.Go(func() { r.commit.run(commits) })
 
 	err := r.recover(ctx)
-	<-ctx.Done()
+	r.sweep(ctx)
 
 	r.mu.Lock()
 	r.over = true
-	for _, x := range r.runs {
-		x.stopTimers()
-	}
 	r.mu.Unlock()
+	r.each((*run).stopTimers)
 
 	drained := make(chan struct{})
 	go func() { r.active.Wait(); close(drained) }()
@@ -132,11 +133,49 @@ func (r *Runner) Serve(ctx context.Context, w engine.Worker) error {
 	case <-drained:
 	case <-timer.C:
 	}
-	r.park(errParked)
+	r.parked.Store(true)
+	r.each((*run).park)
 	stopCommits()
 	committing.Wait()
-	<-drained
+	timer.Reset(r.o.Grace)
+	select {
+	case <-drained:
+	case <-timer.C:
+		r.o.Log.Warn("connectors don't end their calls; they are left behind", "runs", r.OpenRuns())
+	}
 	return err
+}
+
+// sweep arms the timers that come near, until ctx ends.
+func (r *Runner) sweep(ctx context.Context) {
+	tick := time.NewTicker(horizon / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			until := time.Now().Add(horizon)
+			r.each(func(x *run) { x.approach(until) })
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// each calls f with the runs of the moment, outside mu.
+func (r *Runner) each(f func(*run)) {
+	r.mu.Lock()
+	all := slices.Collect(maps.Values(r.runs))
+	r.mu.Unlock()
+	for _, x := range all {
+		f(x)
+	}
+}
+
+// stopping says that Serve's context has ended.
+func (r *Runner) stopping() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.over
 }
 
 // enter counts a goroutine that drives runs; false: the runner is stopping.

@@ -1,8 +1,6 @@
 package machine
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // The names of the timers.
 const (
@@ -115,7 +113,7 @@ func (m *Machine) close() {
 	}
 	m.ended = true
 	m.emit(m.ending)
-	m.open, m.root.waits, m.scratch = nil, nil, nil
+	m.open, m.queue, m.root.waits, m.scratch = nil, nil, nil, nil
 }
 
 // result is the output of the last written step (G5).

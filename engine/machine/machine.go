@@ -187,7 +187,13 @@ func (m *Machine) take(f Fact) bool {
 
 func (m *Machine) tick(at Millis) { m.now = max(m.now, at) }
 
-func (m *Machine) emit(c Command) { m.cmds = append(m.cmds, c) }
+func (m *Machine) emit(c Command) {
+	if m.cmds == nil {
+		// Most facts give one command or two.
+		m.cmds = make([]Command, 0, 2)
+	}
+	m.cmds = append(m.cmds, c)
+}
 
 func (m *Machine) accept(event json.RawMessage) {
 	m.started = m.now
@@ -218,11 +224,12 @@ func (m *Machine) start(sc *scope, l *program.List) {
 func (m *Machine) work() {
 	for m.head < len(m.queue) && !m.ended {
 		r := m.queue[m.head]
-		m.head++
+		if m.head++; m.head == len(m.queue) {
+			m.queue, m.head = m.queue[:0], 0
+		}
 		if r.scope.mode == open {
 			m.begin(r.scope, r.step)
 		}
 	}
-	clear(m.queue)
 	m.queue, m.head = m.queue[:0], 0
 }

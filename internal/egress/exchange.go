@@ -49,6 +49,9 @@ type Exchange struct {
 type exchange struct {
 	rec  func(Exchange)
 	sent atomic.Int64
+	// inMemory is the size of the body under way, if it isn't counted as it is
+	// read.
+	inMemory atomic.Int64
 
 	mu   sync.Mutex
 	done bool
@@ -113,6 +116,11 @@ func (x *exchange) trace(ctx context.Context) context.Context {
 		TLSHandshakeStart: func() { x.note(func(now time.Time) { x.handshake = now }) },
 		TLSHandshakeDone: func(tls.ConnectionState, error) {
 			x.note(func(now time.Time) { x.x.TLS += now.Sub(x.handshake) })
+		},
+		WroteRequest: func(i httptrace.WroteRequestInfo) {
+			if i.Err == nil {
+				x.sent.Add(x.inMemory.Swap(0))
+			}
 		},
 		GotFirstResponseByte: func() {
 			x.note(func(now time.Time) { x.x.FirstByte = now.Sub(x.x.Started) })

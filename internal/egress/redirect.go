@@ -20,7 +20,7 @@ const (
 
 // follow sends out and what redirects make of it.
 func (c *Client) follow(ctx context.Context, r *sdk.Request, out *outgoing, x *exchange) (*http.Response, error) {
-	out.body, out.size = source(r, &x.sent), r.Size
+	out.body, out.size = source(r, x), r.Size
 	for hops := 0; ; hops++ {
 		req, err := out.build(ctx)
 		if err != nil {

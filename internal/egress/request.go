@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -243,15 +244,25 @@ func (out *outgoing) build(ctx context.Context) (*http.Request, error) {
 
 // source gives the function that opens the request's body: the body itself the
 // first time, Reopen after that.
-func source(r *sdk.Request, sent *atomic.Int64) func() (io.ReadCloser, error) {
+//
+// A body in memory goes to the transport as it is, because the transport sends
+// header and body in one write only if it knows the reader; its bytes are
+// counted when all are sent.
+func source(r *sdk.Request, x *exchange) func() (io.ReadCloser, error) {
 	if r.Body == nil {
 		return nil
 	}
 	first := true
 	return func() (io.ReadCloser, error) {
+		x.inMemory.Store(0)
 		if first {
 			first = false
-			return &counted{r: r.Body, n: sent}, nil
+			switch r.Body.(type) {
+			case *bytes.Reader, *bytes.Buffer, *strings.Reader:
+				x.inMemory.Store(max(r.Size, 0))
+				return io.NopCloser(r.Body), nil
+			}
+			return &counted{r: r.Body, n: &x.sent}, nil
 		}
 		if r.Reopen == nil {
 			return nil, errOnce
@@ -260,7 +271,7 @@ func source(r *sdk.Request, sent *atomic.Int64) func() (io.ReadCloser, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &counted{r: again, c: again, n: sent}, nil
+		return &counted{r: again, c: again, n: &x.sent}, nil
 	}
 }
 

@@ -69,8 +69,9 @@ type wire struct {
 }
 
 func (r *wire) Read(p []byte) (int, error) {
-	r.w.read()
+	r.w.wait()
 	n, err := r.raw.Read(p)
+	r.w.rest()
 	r.received += int64(n)
 	switch {
 	case err == nil && r.received > r.limit:

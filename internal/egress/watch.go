@@ -3,6 +3,7 @@ package egress
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -14,52 +15,80 @@ var (
 	errDrain = errors.New("the rest of the response's body didn't come in time")
 )
 
-// A watch ends a call when its time is over. It is one timer for the whole call
-// and for each wait for the body.
+// A watch ends a call when its time is over. It has one timer for the whole
+// call and for all the waits for the body: a wait only notes when it began, and
+// the timer, when it fires, looks whether anything is due. Arming a timer for
+// each wait would cost more than the wait.
 type watch struct {
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	timer  *time.Timer
-	end    time.Time
-	idle   time.Duration
-	// reading: the timer now bounds a wait for the body.
-	reading atomic.Bool
-	closing atomic.Bool
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	mu      sync.Mutex // holds timer and its settings
+	timer   *time.Timer
+	begun   time.Time
+	whole   time.Duration
+	idle    time.Duration
+	waiting atomic.Int64 // since begun, when the wait for the body began; 0: none has
+	closing bool
 }
 
 // newWatch starts the time of a call.
 func newWatch(ctx context.Context, l Limits) (context.Context, *watch) {
-	w := &watch{end: time.Now().Add(l.Whole), idle: l.IdleRead}
+	w := &watch{begun: time.Now(), whole: l.Whole, idle: l.IdleRead}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
-	w.timer = time.AfterFunc(l.Whole, w.expire)
+	w.mu.Lock() // the timer may fire before it is stored
+	w.timer = time.AfterFunc(min(w.whole, w.idle), w.expire)
+	w.mu.Unlock()
 	return w.ctx, w
 }
 
+// expire ends the call if a limit is passed, and otherwise sleeps on until one
+// could be.
 func (w *watch) expire() {
-	switch {
-	case w.closing.Load():
-		w.cancel(errDrain)
-	case w.reading.Load() && time.Now().Before(w.end):
-		w.cancel(errIdle)
-	default:
-		w.cancel(errWhole)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ctx.Err() != nil {
+		return
 	}
+	now := time.Since(w.begun)
+	if w.closing {
+		w.cancel(errDrain)
+		return
+	}
+	if now >= w.whole {
+		w.cancel(errWhole)
+		return
+	}
+	next := w.whole - now
+	if since := time.Duration(w.waiting.Load()); since > 0 {
+		if now-since >= w.idle {
+			w.cancel(errIdle)
+			return
+		}
+		next = min(next, w.idle-(now-since))
+	} else {
+		next = min(next, w.idle)
+	}
+	w.timer.Reset(next)
 }
 
-// read starts the time of one wait for the body.
-func (w *watch) read() {
-	w.reading.Store(true)
-	w.timer.Reset(min(w.idle, time.Until(w.end)))
-}
+// wait notes that a wait for the body begins.
+func (w *watch) wait() { w.waiting.Store(int64(max(time.Since(w.begun), 1))) }
+
+// rest notes that it is over: what the caller does meanwhile isn't the service's.
+func (w *watch) rest() { w.waiting.Store(0) }
 
 // drain bounds the time in which the rest of a body may come.
 func (w *watch) drain(d time.Duration) {
-	w.closing.Store(true)
-	w.timer.Reset(min(d, time.Until(w.end)))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closing = true
+	w.timer.Reset(d)
 }
 
 // stop frees what the watch holds.
 func (w *watch) stop() {
-	w.timer.Stop()
 	w.cancel(nil)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer.Stop()
 }
