@@ -54,6 +54,7 @@ func RunRunner(t *testing.T, open func(t testing.TB, dir string, w engine.Worker
 		"a cancel ends a run and cuts its call short":                    cancels,
 		"a cancel is idempotent and an ended run ignores it":             cancelAgain,
 		"a call that ignores its cancel is given up":                     givenUp,
+		"a call that was cancelled isn't sent again after a crash":       cancelledOnce,
 		"a step's timeout ends its attempt":                              timesOut,
 		"a run keeps the version that it was accepted with":              keepsVersion,
 		"too many open runs are refused":                                 tooMany,
@@ -558,20 +559,19 @@ func givenUp(t *testing.T, b *bench) {
 }
 
 func cancelledOnce(t *testing.T, b *bench) {
-	b.o.Grace = time.Hour
 	b.version(1, oneStep)
 	begun, release := make(chan machine.Key, 1), make(chan struct{})
-	t.Cleanup(sync.OnceFunc(func() { close(release) }))
 	b.does(func(_ context.Context, j engine.Job) engine.Outcome {
 		begun <- j.Effect.Key
-		<-release // the connector doesn't listen, and the process dies first
+		<-release
 		return engine.Outcome{}
 	})
 	b.start()
 	b.mustAccept(1)
 	await(t, begun, "the call")
 	b.cancel()
-	b.o.Grace = 0
+	b.Fault(errors.New("gone")) // its outcome isn't written before the crash
+	close(release)
 	b.again()
 	b.wantEnd(machine.Cancelled, "")
 	b.wantSent("a")

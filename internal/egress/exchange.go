@@ -36,8 +36,9 @@ type Exchange struct {
 	Reused bool
 	// Remote is the address and port of the last connection, "" if none was made.
 	Remote string
-	// Sent and Received count the bytes of bodies: as sent, and as received
-	// before decompression.
+	// Sent and Received count the bytes of bodies: as sent (one in memory
+	// counts whole when it was written or answered), and as received before
+	// decompression.
 	Sent, Received int64
 	// Kind and Error are of the failure, "" if there was none.
 	Kind  sdk.Kind
@@ -165,6 +166,9 @@ func (x *exchange) end(received int64, err error) {
 	}
 	out.Total = time.Since(out.Started)
 	out.Sent, out.Received = x.sent.Load(), received
+	if out.Status != 0 { // the answer may overtake the note that all was written
+		out.Sent += x.inMemory.Swap(0)
+	}
 	if err != nil {
 		out.Kind, out.Error = sdk.KindOf(err), err.Error()
 		var e *sdk.Error

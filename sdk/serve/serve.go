@@ -54,7 +54,7 @@ func answer(ctx context.Context, c *sdk.Connector, p swapper, f *wire.Frame) (ou
 	defer h.over.Store(true)
 	if f.Millis > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(f.Millis)*time.Millisecond)
+		ctx, cancel = limit(ctx, time.Duration(f.Millis)*time.Millisecond)
 		defer cancel()
 	}
 	defer func() {

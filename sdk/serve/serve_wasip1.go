@@ -81,8 +81,12 @@ func (g *guest) run(c *sdk.Connector, f *wire.Frame) wire.Frame {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	p := &guestCall{guest: g, cancel: cancel}
+	first := ask
+	if f.Millis > 0 {
+		first = min(first, time.Duration(f.Millis)*time.Millisecond)
+	}
 	var t *time.Timer
-	t = time.AfterFunc(ask, func() {
+	t = time.AfterFunc(first, func() {
 		open := func() bool { return ctx.Err() == nil }
 		if _, err := p.swap(ctx, &wire.Frame{Op: wire.OpPing}, open); err == nil && ctx.Err() == nil {
 			t.Reset(ask)
@@ -91,6 +95,20 @@ func (g *guest) run(c *sdk.Connector, f *wire.Frame) wire.Frame {
 	defer t.Stop()
 	return answer(ctx, c, p, f)
 }
+
+// limit tells of the time that is left and leaves it to the engine to end ctx,
+// which it does by the answer to a question: a second timer would cost a short
+// call half as much again.
+func limit(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return deadline{ctx, time.Now().Add(d)}, func() {}
+}
+
+type deadline struct {
+	context.Context
+	at time.Time
+}
+
+func (d deadline) Deadline() (time.Time, bool) { return d.at, true }
 
 type guestCall struct {
 	guest  *guest
