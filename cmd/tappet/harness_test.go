@@ -206,6 +206,14 @@ func (s *server) ended(tb testing.TB, id string) (r client.Run) {
 	return r
 }
 
+// contextWithin ends with the test, or when patience does.
+func contextWithin(tb testing.TB) (context.Context, context.CancelFunc) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+	tb.Cleanup(cancel)
+	return ctx, cancel
+}
+
 // eventually asks again and again until ok; what it last saw is shown when
 // patience ends.
 func eventually(tb testing.TB, what string, ask func() (ok bool, saw any)) {

@@ -27,22 +27,24 @@ func stateNumber(s machine.State) int {
 }
 
 // Commit implements engine.JournalStore.
-func (s *Store) Commit(ctx context.Context, entries []engine.Entry) (err error) {
+func (s *Store) Commit(_ context.Context, entries []engine.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn == nil {
+	if s.w == nil {
 		return errors.New("commit: the store is closed")
 	}
-	if _, err := s.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+	// A transaction is short and isn't cut: nobody could tell what became of it.
+	err := s.w.exec(&s.w.begin)
+	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	for _, e := range entries {
-		if err = s.write1(ctx, e); err != nil {
+		if err = s.write1(e); err != nil {
 			break
 		}
 	}
 	if err == nil {
-		_, err = s.conn.ExecContext(ctx, "COMMIT")
+		err = s.w.exec(&s.w.commit)
 	}
 	if err != nil {
 		for _, e := range entries {
@@ -51,22 +53,20 @@ func (s *Store) Commit(ctx context.Context, entries []engine.Entry) (err error) 
 			}
 		}
 		// A failed COMMIT may have rolled back by itself: then this one fails.
-		_, _ = s.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		_ = s.w.exec(&s.w.rollback)
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
 }
 
 // write1 writes one entry inside the open transaction.
-func (s *Store) write1(ctx context.Context, e engine.Entry) error {
+func (s *Store) write1(e engine.Entry) error {
 	switch e := e.(type) {
 	case *engine.Begin:
-		return s.begin(ctx, e)
+		return s.begin(e)
 	case *engine.Append:
-		// The order of a run's records is that of their writing.
-		r := e.Record
-		_, err := s.stmt.append.ExecContext(ctx, e.Run[:], string(r.Path), int(r.Kind), e.Seq, r.At.UnixMilli(), r.Body)
-		return err
+		r := &e.Record
+		return s.w.exec(&s.w.append, e.Run[:], string(r.Path), int64(r.Kind), int64(e.Seq), r.At.UnixMilli(), r.Body)
 	case *engine.Finish:
 		var msg any
 		if e.Err != nil {
@@ -78,37 +78,29 @@ func (s *Store) write1(ctx context.Context, e engine.Entry) error {
 			}
 			msg = string(b)
 		}
-		_, err := s.stmt.finish.ExecContext(ctx, stateNumber(e.State), e.At.UnixMilli(), msg, e.Run[:])
-		return err
+		return s.w.exec(&s.w.finish, int64(stateNumber(e.State)), e.At.UnixMilli(), msg, e.Run[:])
 	case *engine.Move:
-		_, err := s.stmt.move.ExecContext(ctx, int64(e.Mark.Graph), e.Mark.Trigger, e.Mark.Cursor)
-		return err
+		return s.w.exec(&s.w.move, int64(e.Mark.Graph), e.Mark.Trigger, e.Mark.Cursor)
 	}
 	return fmt.Errorf("unknown entry %T", e)
 }
 
-func (s *Store) begin(ctx context.Context, e *engine.Begin) error {
+func (s *Store) begin(e *engine.Begin) error {
 	r := &e.Run
 	var key any
 	if r.Key != "" {
 		key = r.Key
-		res, err := s.stmt.key.ExecContext(ctx, int64(r.Graph), r.Key, r.ID[:])
+		n, err := s.w.changes(&s.w.key, int64(r.Graph), r.Key, r.ID[:])
 		if err != nil {
 			return err
 		}
-		if n, err := res.RowsAffected(); err != nil {
+		if n == 0 {
+			id, err := s.w.bytes(&s.w.keyRun, int64(r.Graph), r.Key)
+			copy(e.Existing[:], id)
 			return err
-		} else if n == 0 {
-			var b []byte
-			if err := s.stmt.keyRun.QueryRowContext(ctx, int64(r.Graph), r.Key).Scan(&b); err != nil {
-				return err
-			}
-			copy(e.Existing[:], b)
-			return nil
 		}
 	}
-	_, err := s.stmt.beginRun.ExecContext(ctx, r.ID[:], int64(r.Graph), r.Version, stateNumber(r.State), r.Attempt, r.AcceptedAt.UnixMilli(), key, []byte(r.Event))
-	return err
+	return s.w.exec(&s.w.beginRun, r.ID[:], int64(r.Graph), int64(r.Version), int64(stateNumber(r.State)), int64(r.Attempt), r.AcceptedAt.UnixMilli(), key, []byte(r.Event))
 }
 
 const runColumns = `id, graph, version, state, attempt, accepted_at, ended_at, key, error`

@@ -41,17 +41,14 @@ type Options struct {
 // A Store is one open data folder. It is safe for concurrent use.
 type Store struct {
 	read *sql.DB
-	// write has one connection; its statements are used under mu.
+	// write has one connection, conn; it and w, which writes below it, are used
+	// under mu.
 	write *sql.DB
 	conn  *sql.Conn
+	w     *writer
 	mu    sync.Mutex
-	stmt  statements
 	lock  *os.File
 	path  string
-}
-
-type statements struct {
-	beginRun, key, keyRun, append, finish, move *sql.Stmt
 }
 
 // Open opens tappet.db in a data folder, which it makes (0700) if need be, and
@@ -113,22 +110,12 @@ func dsn(path string) string {
 }
 
 func (s *Store) prepare(ctx context.Context) error {
-	for _, p := range []struct {
-		to  **sql.Stmt
-		sql string
-	}{
-		{&s.stmt.beginRun, `INSERT INTO runs(id, graph, version, state, attempt, accepted_at, key, event) VALUES(?,?,?,?,?,?,?,?)`},
-		{&s.stmt.key, `INSERT INTO keys(graph, key, run) VALUES(?,?,?) ON CONFLICT DO NOTHING`},
-		{&s.stmt.keyRun, `SELECT run FROM keys WHERE graph = ? AND key = ?`},
-		{&s.stmt.append, `INSERT INTO journal(run, path, kind, seq, at, body) VALUES(?,?,?,?,?,?) ON CONFLICT DO NOTHING`},
-		{&s.stmt.finish, `UPDATE runs SET state = ?, ended_at = ?, error = ? WHERE id = ? AND state < 3`},
-		{&s.stmt.move, `INSERT INTO marks(graph, trigger, cursor) VALUES(?,?,?) ON CONFLICT(graph, trigger) DO UPDATE SET cursor = excluded.cursor`},
-	} {
-		st, err := s.conn.PrepareContext(ctx, p.sql)
-		if err != nil {
-			return fmt.Errorf("open store: %w", err)
-		}
-		*p.to = st
+	err := s.conn.Raw(func(conn any) (err error) {
+		s.w, err = newWriter(ctx, conn)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("open store: %w", err)
 	}
 	return nil
 }
@@ -183,6 +170,10 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
+	if s.w != nil {
+		errs = append(errs, s.w.close())
+		s.w = nil
+	}
 	if s.conn != nil {
 		errs = append(errs, s.conn.Close())
 		s.conn = nil

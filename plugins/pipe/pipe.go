@@ -10,6 +10,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -201,7 +202,7 @@ func (b *bound) call(ctx context.Context, h sdk.Host, f *wire.Frame, emit sdk.Em
 	err = problem(&r)
 	if sdk.KindOf(err) == sdk.Cancelled && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		// The plugin only knows that the call was taken back.
-		err = &sdk.Error{Kind: sdk.Timeout, Err: err}
+		err = &sdk.Error{Kind: sdk.Timeout, Err: fmt.Errorf("the call's time had passed: %w", err)}
 	}
 	return r, err
 }

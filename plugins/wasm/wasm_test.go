@@ -91,7 +91,7 @@ func TestTraps(t *testing.T) {
 		{"exit", sdk.Broken, "exit code 3; it printed: about to exit"},
 		{"spin", sdk.Timeout, "its instance was thrown away"},
 		{"sleep", sdk.Timeout, "its instance was thrown away"},
-		{"wait", sdk.Timeout, "deadline exceeded"},
+		{"wait", sdk.Timeout, "time had passed"},
 		{"memory", sdk.Broken, "out of memory"},
 		{"fail", sdk.RateLimited, "slow down"},
 		{"other secret", sdk.Denied, "no secret"},

@@ -29,9 +29,9 @@ func TestAppendHeader(t *testing.T) {
 		want string
 	}{
 		{"none", nil, `{}`},
-		{"repeated", sdk.Header{{"X-A", "1"}, {"B", "q\"\n"}, {"x-a", "2"}, {"X-A", "3"}}, `{"x-a":"1, 2, 3","b":"q\"\n"}`},
-		{"skipped", sdk.Header{{"Cookie", "1"}, {"B", "2"}, {"cookie", "3"}}, `{"b":"2"}`},
-		{"strange name", sdk.Header{{`A"B`, "\xff"}}, "{\"a\\\"b\":\"\ufffd\"}"},
+		{"repeated", sdk.Header{{Name: "X-A", Value: "1"}, {Name: "B", Value: "q\"\n"}, {Name: "x-a", Value: "2"}, {Name: "X-A", Value: "3"}}, `{"x-a":"1, 2, 3","b":"q\"\n"}`},
+		{"skipped", sdk.Header{{Name: "Cookie", Value: "1"}, {Name: "B", Value: "2"}, {Name: "cookie", Value: "3"}}, `{"b":"2"}`},
+		{"strange name", sdk.Header{{Name: `A"B`, Value: "\xff"}}, "{\"a\\\"b\":\"\ufffd\"}"},
 		{"many", many, "{" + strings.Join(want, ",") + "}"},
 	} {
 		got := AppendHeader(nil, tt.h, func(n string) bool { return strings.EqualFold(n, "cookie") })

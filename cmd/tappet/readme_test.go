@@ -1,0 +1,524 @@
+package main_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tappet-dev/tappet/api/client"
+	"github.com/tappet-dev/tappet/internal/bench"
+)
+
+// What the fenced blocks of README.md and docs/*.md mean to this test:
+//
+//	sh            commands, run in order in one shell of the document
+//	console       what the sh block above printed, "…" standing for anything
+//	json          the same for JSON: members that aren't shown don't count
+//	yaml          a graph; it must be valid on the running server
+//	yaml steps    the steps of one
+//	yaml refused  a graph that must have problems
+//	go            a program that must build
+//	text, ini, expr, json event    nothing here
+//
+// A file's name behind the language writes the block to that file. A sh block
+// that only reads is repeated until it shows what is wanted.
+//
+// These are rewritten, so that free ports serve: the server's and the demo
+// receiver's default addresses, the address of the feed, and `make run`, which
+// is run with settings for ports and folder. `make test` is only looked up.
+const (
+	docsAddr     = "127.0.0.1:7700"
+	docsReceiver = "127.0.0.1:7701"
+	docsFeed     = "https://go.dev/blog/feed.atom"
+)
+
+// docBlock is one fenced block of a document.
+type docBlock struct {
+	lang, info string
+	text       string
+	line       int
+}
+
+// docBlocks reads the fenced blocks of a Markdown file.
+func docBlocks(tb testing.TB, path string) []docBlock {
+	tb.Helper()
+	src, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var (
+		out  []docBlock
+		open *docBlock
+	)
+	for i, line := range strings.Split(string(src), "\n") {
+		info, isFence := strings.CutPrefix(line, "```")
+		switch {
+		case isFence && open == nil:
+			lang, rest, _ := strings.Cut(info, " ")
+			if lang == "" {
+				tb.Errorf("%s:%d: the block has no language", path, i+1)
+			}
+			open = &docBlock{lang: lang, info: rest, line: i + 1}
+		case isFence:
+			out = append(out, *open)
+			open = nil
+		case open != nil:
+			open.text += line + "\n"
+		}
+	}
+	if open != nil {
+		tb.Errorf("%s:%d: the block isn't closed", path, open.line)
+	}
+	return out
+}
+
+// docFiles are the documents whose blocks are run: README first.
+func docFiles(tb testing.TB) []string {
+	tb.Helper()
+	files, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(files) == 0 {
+		tb.Fatalf("docs/*.md: %v, %d files", err, len(files))
+	}
+	return append([]string{"../../README.md"}, files...)
+}
+
+// A docRun is a work folder as a reader has it, and the demo's server.
+type docRun struct {
+	root, dir string
+	demo      *bench.Process
+	demoCmd   *exec.Cmd
+	env       []string
+	rewrite   *strings.Replacer
+	api       string
+	token     string
+}
+
+func TestDocuments(t *testing.T) {
+	for _, tool := range []string{"make", "curl", "bash", "go"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("the documents' commands need %s: %v", tool, err)
+		}
+	}
+	r := newDocRun(t)
+	for _, path := range docFiles(t) {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			r.document(t, docBlocks(t, path))
+		})
+	}
+	t.Run("a second make run finds its data and token", func(t *testing.T) {
+		r.interrupt(t)
+		old := r.token
+		r.start(t)
+		if r.token != old {
+			t.Errorf("the token was %s, after a restart it is %s", old, r.token)
+		}
+		r.interrupt(t)
+	})
+}
+
+func newDocRun(tb testing.TB) *docRun {
+	tb.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r := &docRun{root: root, dir: tb.TempDir()}
+	for _, name := range []string{"bin", "examples"} {
+		if err := os.Symlink(filepath.Join(root, name), filepath.Join(r.dir, name)); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	feed := newFeed(tb)
+	r.env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "TAPPET_") || strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=")
+	})
+	r.env = append(r.env, "TAPPET_EGRESS_ALLOW="+hostport(feed), "ROOT="+root)
+	r.start(tb)
+	out := r.demo.Output()
+	receiver := regexp.MustCompile(`POST http://(\S+)/entries`).FindStringSubmatch(out)
+	if receiver == nil {
+		tb.Fatalf("the demo doesn't tell its receiver's address:\n%s", out)
+	}
+	r.rewrite = strings.NewReplacer(docsAddr, hostport(r.demo.URL), docsReceiver, receiver[1], docsFeed, feed+"/feed.atom")
+	return r
+}
+
+// newFeed serves a feed with one item.
+func newFeed(tb testing.TB) string {
+	tb.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/atom+xml")
+		_, _ = io.WriteString(w, `<feed xmlns="http://www.w3.org/2005/Atom"><title>News</title><id>urn:news</id>
+<entry><id>urn:news:1</id><title>Spring has come</title><link href="https://example.com/1"/><updated>2026-11-24T10:00:00Z</updated></entry></feed>`)
+	}))
+	tb.Cleanup(s.Close)
+	return s.URL
+}
+
+// start is `make run` on free ports. It returns when the demo has played.
+func (r *docRun) start(tb testing.TB) {
+	tb.Helper()
+	addr := "127.0.0.1:0"
+	if r.demo != nil {
+		addr = hostport(r.demo.URL)
+	}
+	cmd := exec.CommandContext(context.WithoutCancel(tb.Context()), "make", "-C", r.root, "run",
+		"ADDR="+addr, "RECEIVER=127.0.0.1:0", "DEMO="+filepath.Join(r.dir, "demo-data"))
+	cmd.Env = r.env
+	// A terminal's Ctrl-C goes to make and to the program that it runs.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	ctx, cancel := context.WithTimeout(tb.Context(), 5*patience) // it may have to compile everything
+	defer cancel()
+	p, err := bench.Start(ctx, cmd)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r.demo, r.demoCmd = p, cmd
+	tb.Cleanup(func() {
+		select {
+		case <-p.Dead():
+		default:
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			<-p.Dead()
+		}
+	})
+	eventually(tb, "the end of the demo", func() (bool, any) {
+		return strings.Contains(p.Output(), "Ctrl-C stops it."), p.Output()
+	})
+	b, err := os.ReadFile(filepath.Join(r.dir, "demo-data", "admin.token"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r.token, r.api = strings.TrimSpace(string(b)), p.URL
+}
+
+// interrupt is Ctrl-C.
+func (r *docRun) interrupt(tb testing.TB) {
+	tb.Helper()
+	if err := syscall.Kill(-r.demoCmd.Process.Pid, syscall.SIGINT); err != nil {
+		tb.Fatal(err)
+	}
+	eventually(tb, "the end of make run", func() (bool, any) {
+		select {
+		case <-r.demo.Dead():
+			return true, nil
+		default:
+			return false, r.demo.Output()
+		}
+	})
+}
+
+// document runs the blocks of one document.
+func (r *docRun) document(t *testing.T, blocks []docBlock) {
+	t.Helper()
+	sh := newShell(t, r)
+	for i, b := range blocks {
+		where := fmt.Sprintf("line %d", b.line)
+		text := r.rewrite.Replace(b.text)
+		if strings.Contains(b.info, ".") {
+			writeFile(t, filepath.Join(r.dir, b.info), text)
+		}
+		switch b.lang {
+		case "sh":
+			want := docBlock{}
+			if i+1 < len(blocks) && (blocks[i+1].lang == "console" || blocks[i+1].lang == "json") {
+				want = blocks[i+1]
+				want.text = r.rewrite.Replace(want.text)
+			}
+			r.commands(t, sh, where, text, want)
+		case "console", "json":
+			if b.info != "event" && (i == 0 || blocks[i-1].lang != "sh") {
+				t.Errorf("%s: no sh block stands above", where)
+			}
+		case "yaml":
+			r.graph(t, where, b.info, text)
+		case "go":
+			r.program(t, where, text)
+		case "text", "ini", "expr":
+		default:
+			t.Errorf("%s: unknown language %q of a block", where, b.lang)
+		}
+	}
+}
+
+// commands runs one sh block and compares what it prints.
+func (r *docRun) commands(t *testing.T, sh *shell, where, text string, want docBlock) {
+	t.Helper()
+	switch strings.TrimSpace(text) {
+	case "make run":
+		if err := matchText(want.text, dropMake(r.demo.Output())); err != nil {
+			t.Errorf("%s: make run: %v", where, err)
+		}
+		return
+	case "make test":
+		cmd := exec.CommandContext(t.Context(), "make", "-C", r.root, "-n", "test")
+		cmd.Env = r.env
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: make -n test: %v\n%s", where, err, out)
+		}
+		return
+	}
+	if !onlyReads(text) || want.lang == "" {
+		out, status := sh.run(t, text)
+		if err := matchBlock(want, out, status); err != nil {
+			t.Errorf("%s:\n%s%v", where, text, err)
+		}
+		return
+	}
+	eventually(t, where+":\n"+text, func() (bool, any) {
+		out, status := sh.run(t, text)
+		err := matchBlock(want, out, status)
+		return err == nil, err
+	})
+}
+
+// onlyReads says whether a block can be repeated.
+func onlyReads(text string) bool {
+	return !regexp.MustCompile(`curl[^|]* (-X|-d|-T|--data\S*)\b|^\s*(make|cp|rm|mv|mkdir) `).MatchString(text)
+}
+
+// graph checks a YAML block on the running server, which knows its plugins.
+func (r *docRun) graph(t *testing.T, where, info, text string) {
+	t.Helper()
+	if info == "steps" {
+		text = "name: fragment\ntrigger: {use: webhook, with: {path: fragment}}\nsteps:\n" + text
+	}
+	c, err := client.New(r.api, r.token, client.Options{HTTP: &http.Client{Timeout: patience, Transport: transport(t)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := c.Validate(t.Context(), []byte(text), client.YAML)
+	if err != nil {
+		t.Fatalf("%s: %v", where, err)
+	}
+	if refused := strings.HasPrefix(info, "refused"); v.Valid == refused {
+		t.Errorf("%s: valid is %t, the problems are %+v", where, v.Valid, v.Problems)
+	}
+}
+
+// program builds a Go block as a package of this module.
+func (r *docRun) program(t *testing.T, where, text string) {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "main.go")
+	writeFile(t, file, text)
+	overlay, err := json.Marshal(map[string]map[string]string{
+		"Replace": {filepath.Join(r.root, "examples/plugins/document/main.go"): file},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dir, "overlay.json"), string(overlay))
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-overlay", filepath.Join(dir, "overlay.json"),
+		"-o", filepath.Join(dir, "plugin.wasm"), "./examples/plugins/document")
+	cmd.Dir, cmd.Env = r.root, append(slices.Clone(r.env), "GOOS=wasip1", "GOARCH=wasm")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: it doesn't build: %v\n%s", where, err, out)
+	}
+}
+
+func writeFile(tb testing.TB, path, text string) {
+	tb.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// A shell runs the sh blocks of one document, so that what one sets the next
+// one knows.
+type shell struct {
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// endMark stands on the line after a block's output, with its exit status.
+const endMark = "=== end of the block"
+
+func newShell(tb testing.TB, r *docRun) *shell {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), 5*patience)
+	cmd := exec.CommandContext(ctx, "bash", "--norc", "-s")
+	cmd.Dir, cmd.Env = r.dir, r.env
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = in.Close()
+		if err := cmd.Wait(); err != nil && ctx.Err() != nil {
+			tb.Errorf("the shell didn't end: %v", err)
+		}
+		cancel()
+	})
+	s := &shell{in: in, out: bufio.NewReader(out)}
+	s.run(tb, `make() { command make --no-print-directory -C "$ROOT" "$@"; }`)
+	return s
+}
+
+// run runs a block and gives what it has printed, and its exit status.
+func (s *shell) run(tb testing.TB, text string) (out string, status string) {
+	tb.Helper()
+	if _, err := fmt.Fprintf(s.in, "{\n%s\n} </dev/null 2>&1\nprintf '\\n%s %%s\\n' $?\n", text, endMark); err != nil {
+		tb.Fatal(err)
+	}
+	var b strings.Builder
+	for {
+		line, err := s.out.ReadString('\n')
+		if err != nil {
+			tb.Fatalf("the shell has ended: %v\n%s", err, b.String())
+		}
+		if status, ok := strings.CutPrefix(line, endMark); ok {
+			return b.String(), strings.TrimSpace(status)
+		}
+		b.WriteString(line)
+	}
+}
+
+// matchBlock compares what a sh block printed with the block below it. Without
+// one, only the exit status counts.
+func matchBlock(want docBlock, got, status string) error {
+	switch want.lang {
+	case "console":
+		return matchText(want.text, got)
+	case "json":
+		return matchJSON(want.text, got)
+	}
+	if status != "0" {
+		return fmt.Errorf("exit status %s:\n%s", status, got)
+	}
+	return nil
+}
+
+// dropMake leaves out what make itself prints.
+func dropMake(out string) string {
+	lines := slices.DeleteFunc(strings.Split(out, "\n"), func(l string) bool {
+		return strings.HasPrefix(l, "make") || strings.HasPrefix(l, "CGO_ENABLED=0 ") || strings.HasPrefix(l, "./bin/tappet ")
+	})
+	return strings.Join(lines, "\n")
+}
+
+// matchText compares line by line; "…" stands for anything in a line, and as a
+// line for any lines.
+func matchText(want, got string) error {
+	var re strings.Builder
+	re.WriteString(`\A`)
+	for _, line := range strings.Split(strings.TrimSpace(want), "\n") {
+		if strings.TrimSpace(line) == "…" {
+			re.WriteString(`(?:.*\n)*?`)
+			continue
+		}
+		re.WriteString(anything(strings.TrimRight(line, " ")) + ` *\n`)
+	}
+	re.WriteString(`\z`)
+	if !regexp.MustCompile(re.String()).MatchString(strings.TrimSpace(got) + "\n") {
+		return fmt.Errorf("it printed\n%s\nthe document shows\n%s", got, want)
+	}
+	return nil
+}
+
+// anything is a pattern in which "…" stands for anything in a line.
+func anything(s string) string {
+	return strings.ReplaceAll(regexp.QuoteMeta(s), "…", ".*")
+}
+
+// matchJSON compares the members that the document shows.
+func matchJSON(want, got string) error {
+	var w, g any
+	if err := json.Unmarshal([]byte(want), &w); err != nil {
+		return fmt.Errorf("the document's JSON: %w", err)
+	}
+	dec := json.NewDecoder(bytes.NewReader([]byte(got)))
+	if err := dec.Decode(&g); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("it printed no JSON: %w\n%s", err, got)
+	}
+	if err := holds("", w, g); err != nil {
+		return fmt.Errorf("%w\nit printed\n%s", err, got)
+	}
+	return nil
+}
+
+// holds says where got lacks what want shows.
+func holds(at string, want, got any) error {
+	switch w := want.(type) {
+	case map[string]any:
+		g, ok := got.(map[string]any)
+		if !ok {
+			return fmt.Errorf("%s: it is %v, an object is shown", at, got)
+		}
+		for name, v := range w {
+			x, ok := g[name]
+			if !ok {
+				return fmt.Errorf("%s/%s: it isn't there", at, name)
+			}
+			if err := holds(at+"/"+name, v, x); err != nil {
+				return err
+			}
+		}
+		return nil
+	case []any:
+		g, ok := got.([]any)
+		if n := len(w); n > 0 && w[n-1] == "…" && len(g) >= n-1 {
+			w, g = w[:n-1], g[:n-1]
+		}
+		if !ok || len(w) != len(g) {
+			return fmt.Errorf("%s: it is %v, %d items are shown", at, got, len(w))
+		}
+		for i := range w {
+			if err := holds(fmt.Sprintf("%s/%d", at, i), w[i], g[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	case string:
+		if g, ok := got.(string); ok && regexp.MustCompile(`(?s)\A`+anything(w)+`\z`).MatchString(g) {
+			return nil
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		return fmt.Errorf("%s: it is %v, %v is shown", at, got, want)
+	}
+	return nil
+}
+
+func TestDocumentsLinks(t *testing.T) {
+	t.Parallel()
+	top, err := filepath.Glob("../../*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	for _, path := range append(docFiles(t), top...) {
+		src, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(src), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
+				t.Errorf("%s links to %s: %v", path, m[1], err)
+			}
+		}
+	}
+}
