@@ -63,22 +63,29 @@ func TestWhatTheCallerOfAHookGets(t *testing.T) {
 		{"known already", engine.HookResult{Run: runID, Duplicate: true}, 202, http.Header{"Location": {location}}, accepted + `,"duplicate":true}` + "\n"},
 		{"no event", engine.HookResult{}, 200, http.Header{"Location": nil}, "{\"run\":null}\n"},
 		{
-			"a result", engine.HookResult{Run: runID, Answer: &sdk.Answer{Body: []byte(`{"a":1}`)}},
-			200, http.Header{"Content-Type": {"application/json"}, "Location": nil}, `{"a":1}`,
+			"a result",
+			engine.HookResult{Run: runID, Answer: &sdk.Answer{Body: []byte(`{"a":1}`)}},
+			200,
+			http.Header{"Content-Type": {"application/json"}, "Location": nil},
+			`{"a":1}`,
 		},
 		{
 			"HTML is in a sandbox",
 			engine.HookResult{Run: runID, Answer: &sdk.Answer{Status: 418, Body: []byte("<b>"), Header: fields("content-type", "text/html", "X-Own", "1", "X-Own", "2")}},
-			418, http.Header{"Content-Type": {"text/html"}, "X-Own": {"1", "2"}, "Content-Security-Policy": {"sandbox; default-src 'none'; frame-ancestors 'none'"}}, "<b>",
+			418,
+			http.Header{"Content-Type": {"text/html"}, "X-Own": {"1", "2"}, "Content-Security-Policy": {"sandbox; default-src 'none'; frame-ancestors 'none'"}},
+			"<b>",
 		},
 		{
 			"fields that aren't the answer's to set",
 			engine.HookResult{Answer: &sdk.Answer{Status: 201, Header: fields("Set-Cookie", "a=b", "X-Bad", "a\r\nX-Evil: 1", "X Bad", "1", "", "1", "Transfer-Encoding", "chunked", "Content-Length", "7", "content-security-policy", "none", "x-content-type-options", "sniff", "Retry-After", "3")}},
-			201, http.Header{
+			201,
+			http.Header{
 				"Set-Cookie": nil, "X-Bad": nil, "X-Evil": nil, "X Bad": nil, "Transfer-Encoding": nil, "Content-Length": nil,
 				"X-Content-Type-Options": {"nosniff"}, "Retry-After": {"3"},
 				"Content-Security-Policy": {"sandbox; default-src 'none'; frame-ancestors 'none'"},
-			}, "",
+			},
+			"",
 		},
 		{"204 has no body", engine.HookResult{Answer: &sdk.Answer{Status: 204, Body: []byte("x")}}, 204, nil, ""},
 	} {
@@ -115,8 +122,13 @@ func TestAStrangerIsToldNoMoreThanItNeeds(t *testing.T) {
 		status int
 		told   bool
 	}{
-		{engine.NotFound, 404, false}, {engine.Unavailable, 503, false}, {engine.Overloaded, 429, false}, {engine.Internal, 500, false},
-		{engine.Refused, 403, true}, {engine.Invalid, 422, true}, {engine.MethodNotAllowed, 405, true},
+		{engine.NotFound, 404, false},
+		{engine.Unavailable, 503, false},
+		{engine.Overloaded, 429, false},
+		{engine.Internal, 500, false},
+		{engine.Refused, 403, true},
+		{engine.Invalid, 422, true},
+		{engine.MethodNotAllowed, 405, true},
 	} {
 		f := newFake()
 		f.err = &engine.Error{Kind: c.kind, Err: errors.New("the reason"), Allow: []string{"POST"}, RetryAfter: 3 * time.Second}

@@ -147,9 +147,9 @@ func problemOf(err error) *Problem {
 	}
 	switch e.Kind {
 	case engine.Overloaded, engine.Unavailable:
-		p.with("Retry-After", retryAfter(e.RetryAfter))
+		_ = p.with("Retry-After", retryAfter(e.RetryAfter))
 	case engine.MethodNotAllowed:
-		p.with("Allow", strings.Join(e.Allow, ", "))
+		_ = p.with("Allow", strings.Join(e.Allow, ", "))
 	case engine.Invalid, engine.NotFound, engine.Conflict, engine.TooLarge, engine.Refused, engine.Internal:
 	}
 	return p

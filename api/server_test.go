@@ -22,7 +22,13 @@ func TestSec06_EachRouteNeedsAToken(t *testing.T) {
 	for _, r := range all {
 		open := r.path == "/healthz" || r.path == "/readyz"
 		for _, auth := range [][]string{
-			nil, {"Basic b3Blbi1zZXNhbWU="}, {"Bearer wrong"}, {"Bearer "}, {"Bearer"}, {token}, {"Bearer " + token, "Bearer " + token},
+			nil,
+			{"Basic b3Blbi1zZXNhbWU="},
+			{"Bearer wrong"},
+			{"Bearer "},
+			{"Bearer"},
+			{token},
+			{"Bearer " + token, "Bearer " + token},
 			{"Bearer " + token + " "},
 		} {
 			req := httptest.NewRequest(r.method, fill.Replace(r.path), nil)
@@ -75,12 +81,28 @@ func TestUnlistedPathsAreNotFound(t *testing.T) {
 	s := newServer(t, f, nil)
 	id := runID.String()
 	for _, c := range []struct{ method, path string }{
-		{"GET", "/"}, {"GET", "/api"}, {"GET", "/api/v1"}, {"GET", "/api/v1/"}, {"GET", "/hooks"}, {"GET", "/docs"}, {"GET", "/schemas/Run.json"},
-		{"POST", "/api/v1/runs/foo"}, {"POST", "/api/v1/runsX"}, {"POST", "/api/v1/graphsX"}, {"GET", "/api/v1/runs/" + id + "/foo"},
-		{"POST", "/api/v1/runs/" + id + "/cancelX"}, {"POST", "/api/v1/runs/" + id + ":cancel"},
-		{"POST", "/api/v1/graphs/orders/publishX"}, {"POST", "/api/v1/graphs/orders/publish/"}, {"POST", "/api/v1/graphs/orders/"},
-		{"POST", "/api/v1/graphs/orders/x/publish"}, {"POST", "/api/v1/graphs/a%2Fb/x/publish"}, {"GET", "/openapi.yaml"},
-		{"GET", "/api/v1/schemas/graphXjson"}, {"GET", "/api/v2/graphs"}, {"GET", "/api/v1/graphs/orders/%0d%0aX:1"},
+		{"GET", "/"},
+		{"GET", "/api"},
+		{"GET", "/api/v1"},
+		{"GET", "/api/v1/"},
+		{"GET", "/hooks"},
+		{"GET", "/docs"},
+		{"GET", "/schemas/Run.json"},
+		{"POST", "/api/v1/runs/foo"},
+		{"POST", "/api/v1/runsX"},
+		{"POST", "/api/v1/graphsX"},
+		{"GET", "/api/v1/runs/" + id + "/foo"},
+		{"POST", "/api/v1/runs/" + id + "/cancelX"},
+		{"POST", "/api/v1/runs/" + id + ":cancel"},
+		{"POST", "/api/v1/graphs/orders/publishX"},
+		{"POST", "/api/v1/graphs/orders/publish/"},
+		{"POST", "/api/v1/graphs/orders/"},
+		{"POST", "/api/v1/graphs/orders/x/publish"},
+		{"POST", "/api/v1/graphs/a%2Fb/x/publish"},
+		{"GET", "/openapi.yaml"},
+		{"GET", "/api/v1/schemas/graphXjson"},
+		{"GET", "/api/v2/graphs"},
+		{"GET", "/api/v1/graphs/orders/%0d%0aX:1"},
 	} {
 		wantProblem(t, do(s, request(c.method, c.path, "")), http.StatusNotFound, "not_found")
 	}
@@ -171,8 +193,10 @@ func TestALimitHoldsForBodiesOfUnknownLength(t *testing.T) {
 		n      int
 		status int
 	}{
-		{"/hooks/orders", 100, 202}, {"/hooks/orders", 101, 413},
-		{"/api/v1/graphs/validate", 100, 200}, {"/api/v1/graphs/validate", 101, 413},
+		{"/hooks/orders", 100, 202},
+		{"/hooks/orders", 101, 413},
+		{"/api/v1/graphs/validate", 100, 200},
+		{"/api/v1/graphs/validate", 101, 413},
 	} {
 		r := request("POST", c.target, "", "Content-Type", "application/yaml")
 		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(strings.Repeat("x", c.n))), -1

@@ -73,7 +73,11 @@ func (l *live) Trigger(use string) (program.TriggerSpec, error) {
 		return program.TriggerSpec{}, err
 	}
 	l.specs.Trigger = TriggerSpec{Use: c.Name + "." + t.Name, Kind: string(t.Kind), Config: t.Config, Event: t.Event}
-	return l.specs.Trigger.spec(), nil
+	spec := l.specs.Trigger.spec()
+	if t.Validate != nil {
+		spec.Validate = func(config []byte) error { return t.Validate(config) }
+	}
+	return spec, nil
 }
 
 // Action implements program.Catalogue.
@@ -88,7 +92,7 @@ func (l *live) Action(use string) (program.ActionSpec, error) {
 	}
 	s := ActionSpec{
 		Use: c.Name + "." + a.Name, Input: a.Input, Output: a.Output, Literal: a.Literal,
-		Idempotent: a.Idempotent, Keyed: a.Keyed,
+		Idempotent: a.Idempotent, Keyed: a.Keyed, KeyField: a.KeyField,
 	}
 	l.specs.Actions[use] = s
 	return s.spec(), nil
@@ -153,7 +157,7 @@ func (t TriggerSpec) spec() program.TriggerSpec {
 }
 
 func (a ActionSpec) spec() program.ActionSpec {
-	return program.ActionSpec{Use: a.Use, Input: a.Input, Output: a.Output, Literal: a.Literal, Idempotent: a.Idempotent, Keyed: a.Keyed}
+	return program.ActionSpec{Use: a.Use, Input: a.Input, Output: a.Output, Literal: a.Literal, Idempotent: a.Idempotent, Keyed: a.Keyed, KeyField: a.KeyField}
 }
 
 // frozen is the catalogue of a version: what it was built with.

@@ -222,13 +222,13 @@ func (b *bench) ended(id engine.RunID) engine.RunView {
 	return v
 }
 
-func wantKind(t testing.TB, err error, k engine.Kind) *engine.Error {
+func wantKind(t testing.TB, err error, k engine.Kind) engine.Error {
 	t.Helper()
 	var e *engine.Error
 	if !errors.As(err, &e) || e.Kind != k {
 		t.Fatalf("err = %v; want kind %s", err, k)
 	}
-	return e
+	return *e
 }
 
 const hooked = `name: hooked

@@ -158,4 +158,5 @@ type ActionSpec struct {
 	Literal    []string        `json:"literal,omitempty"`
 	Idempotent bool            `json:"idempotent,omitempty"`
 	Keyed      bool            `json:"keyed,omitempty"`
+	KeyField   string          `json:"key_field,omitempty"`
 }

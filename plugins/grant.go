@@ -14,9 +14,7 @@ import (
 // Grant gives h reduced to needs: requests to hosts and secrets that are not
 // declared are refused with kind denied. config is the call's config or input,
 // a JSON object in which "{field}" is looked up.
-//
-// It sees a request's own address alone: whoever follows a redirect asks
-// Allowed again.
+// Redirects are held to the same.
 func Grant(h sdk.Host, needs sdk.Needs, config []byte) sdk.Host {
 	return grant(h, needs, func() []byte { return config })
 }
@@ -62,7 +60,17 @@ func (g *granted) HTTP(ctx context.Context, r *sdk.Request) (*sdk.Response, erro
 	if err := Allowed(r.URL, g.needs, g.config()); err != nil {
 		return nil, err
 	}
-	return g.Host.HTTP(ctx, r)
+	guarded := *r
+	guarded.Redirect = func(url string) error {
+		if err := Allowed(url, g.needs, g.config()); err != nil {
+			return err
+		}
+		if r.Redirect != nil {
+			return r.Redirect(url)
+		}
+		return nil
+	}
+	return g.Host.HTTP(ctx, &guarded)
 }
 
 func (g *granted) Secret(ctx context.Context, name string) (string, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -334,6 +335,27 @@ func TestSec03_OnlyDeclaredHostsAndSecrets(t *testing.T) {
 	}
 	if _, err := guest.TrapOn(t.Context(), t, conn, h, "other secret"); sdk.KindOf(err) != sdk.Denied {
 		t.Errorf("not declared: %v", err)
+	}
+}
+
+// redirecting is a host whose requests are all redirected.
+type redirecting struct {
+	sdk.Host
+	to string
+}
+
+func (r redirecting) HTTP(_ context.Context, q *sdk.Request) (*sdk.Response, error) {
+	return nil, q.Redirect(r.to)
+}
+
+func TestSec03_RedirectsAreHeldToTheDeclaredHosts(t *testing.T) {
+	t.Parallel()
+	needs := sdk.Needs{HTTP: []string{"api.example.com"}}
+	for to, want := range map[string]error{"https://api.example.com/x": nil, "https://evil.example/": &sdk.Error{Kind: sdk.Denied}} {
+		_, err := plugins.Grant(redirecting{to: to}, needs, nil).HTTP(t.Context(), &sdk.Request{URL: "https://api.example.com/"})
+		if !errors.Is(err, want) {
+			t.Errorf("redirect to %s: %v; want %v", to, err, want)
+		}
 	}
 }
 

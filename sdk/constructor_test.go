@@ -32,7 +32,6 @@ type config struct {
 	Nested  *nested
 	Any     json.RawMessage `json:",omitempty"`
 	Skipped string          `json:"-"`
-	hidden  string
 }
 
 type nested struct {

@@ -46,8 +46,10 @@ const (
 
 // Kinds lists every kind that may cross a pipe.
 func Kinds() []Kind {
-	return []Kind{Failed, Invalid, Unauthorized, Denied, NotFound, RateLimited, Unavailable, Timeout, TooLarge,
-		Cancelled, Unsupported, Panicked, Broken, Unknown}
+	return []Kind{
+		Failed, Invalid, Unauthorized, Denied, NotFound, RateLimited, Unavailable, Timeout, TooLarge,
+		Cancelled, Unsupported, Panicked, Broken, Unknown,
+	}
 }
 
 // Retryable says whether the same call may succeed later.

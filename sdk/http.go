@@ -59,13 +59,18 @@ type Request struct {
 	// URL is absolute, http or https.
 	URL    string
 	Header Header
-	// Body is streamed; nil means none.
+	// Body is streamed; nil means none. Its bytes stay as they are until the
+	// response's body is closed.
 	Body io.Reader
 	// Size is the length of Body in bytes; -1 means unknown, sent chunked.
 	Size int64
 	// Reopen gives the body again, for a redirect or a fresh connection; nil
 	// means that it can be sent only once.
 	Reopen func() (io.ReadCloser, error)
+	// Redirect is asked before a redirect to a URL is followed; its error ends
+	// the request. Nil: redirects are followed within the host's limits. It
+	// doesn't cross a pipe.
+	Redirect func(url string) error
 }
 
 // A Response is what came back. Body is never nil and is closed by the one who

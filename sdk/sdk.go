@@ -75,6 +75,11 @@ type Trigger struct {
 	// says so; 0 means a minute.
 	Every Duration `json:"every,omitzero"`
 
+	// Validate says what is wrong with a config that fits its schema, such as a
+	// cron expression that is none; nil: the schema says all. It is pure: it is
+	// asked when a graph is saved, and is not told to a plugin's host.
+	Validate func(config json.RawMessage) error `json:"-"`
+
 	Poll    func(context.Context, Host, PollCall) (RawBatch, error)              `json:"-"`
 	Webhook func(context.Context, Host, WebhookCall) (RawWebhook, error)         `json:"-"`
 	Stream  func(ctx context.Context, h Host, c StreamCall, emit EmitFunc) error `json:"-"`
@@ -97,6 +102,9 @@ type Action struct {
 	// Keyed: the call carries ActionCall.IdempotencyKey to a receiver that
 	// tells repeats by it, with the same effect as Idempotent.
 	Keyed bool `json:"keyed,omitempty"`
+	// KeyField names the input field that switches the key off when it is
+	// false; empty: nothing does.
+	KeyField string `json:"key_field,omitempty"`
 
 	// Do carries the action out. It may return a result and an error: a refused
 	// call still has a status, headers and a body. The engine alone repeats.

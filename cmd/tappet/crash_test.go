@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -64,6 +65,33 @@ func TestCrashControl(t *testing.T) { //nolint:paralleltest // it needs the mach
 	c.run(t)
 	if c.lost == 0 {
 		t.Errorf("%d kills of a program that acknowledges before the commit, and no loss was found", c.kills)
+	}
+}
+
+// TestCrashVerdict: what the driver counts as lost and as repeated.
+func TestCrashVerdict(t *testing.T) {
+	t.Parallel()
+	for _, x := range []struct {
+		acked                  bool
+		came                   string
+		lost, repeated, resent int
+	}{
+		{true, "ab", 0, 0, 0},
+		{true, "aabb", 0, 0, 2}, // in doubt, and sent again: at least once
+		{true, "aba", 0, 1, 1},
+		{true, "a", 1, 0, 0},
+		{true, "", 1, 0, 0},
+		{false, "a", 0, 0, 0},
+		{false, "abba", 0, 1, 2},
+	} {
+		c := &crash{events: []event{{}, {acked: x.acked}}}
+		for _, path := range x.came {
+			c.record(httptest.NewRequest(http.MethodPost, "/"+string(path)+"?id=1", nil), nil)
+		}
+		c.count()
+		if c.lost != x.lost || c.repeated != x.repeated || c.resent != x.resent {
+			t.Errorf("%+v: %d lost, %d repeated, %d resent", x, c.lost, c.repeated, c.resent)
+		}
 	}
 }
 

@@ -251,18 +251,21 @@ func TestTokenIsPrintedOnce(t *testing.T) {
 		t.Errorf("the second start prints a token:\n%s", out)
 	}
 	// Neither is it anywhere in the folder, but as a hash.
-	files(t, data, func(path string, _ os.FileMode) {
+	walk(t, data, func(path string, mode os.FileMode) {
+		if mode.IsDir() {
+			return
+		}
 		if b, err := os.ReadFile(path); err != nil || bytes.Contains(b, []byte(m[1])) {
 			t.Errorf("%s holds the token (%v)", path, err)
 		}
 	})
 }
 
-// files calls each for every file below a folder.
-func files(t *testing.T, dir string, each func(path string, mode os.FileMode)) {
+// walk calls each for a folder and all that is below.
+func walk(t *testing.T, dir string, each func(path string, mode os.FileMode)) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil {
 			return err
 		}
 		st, err := d.Info()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,16 +25,43 @@ func TestSec14_DataFolderIsTheOwnersAlone(t *testing.T) {
 	s := start(t, filepath.Join(parent, "data"), "--egress-allow", hostport(sink.URL))
 	s.deploy(t, "w1", string(bench.Graph(sink.URL)))
 	s.ended(t, s.hook(t, "w1", string(bench.Event(1))))
-	wantMode(t, s.data, 0o700)
 	n := 0
-	files(t, s.data, func(path string, mode os.FileMode) {
-		n++
-		if mode.Perm() != 0o600 {
-			t.Errorf("%s has mode %#o, 0600 is wanted", path, mode.Perm())
+	walk(t, s.data, func(path string, mode os.FileMode) {
+		want := os.FileMode(0o600)
+		if mode.IsDir() {
+			want = 0o700
+		}
+		if n++; mode.Perm() != want {
+			t.Errorf("%s has mode %#o, %#o is wanted", path, mode.Perm(), want)
 		}
 	})
-	if n < 3 {
+	if n < 4 { // the folder, the lock, the store and its log
 		t.Errorf("only %d files in the data folder", n)
+	}
+}
+
+// TestSec01_EgressIsRefusedByDefault: neither a graph nor a redirect reaches an
+// address of this machine that the operator hasn't named.
+func TestSec01_EgressIsRefusedByDefault(t *testing.T) {
+	t.Parallel()
+	inside := newSlow(t)
+	door := httptest.NewServer(http.RedirectHandler(inside.URL+"/load", http.StatusTemporaryRedirect))
+	t.Cleanup(door.Close)
+	s := start(t, "", "--egress-allow", hostport(door.URL))
+	for name, target := range map[string]string{
+		"direct":   inside.URL,
+		"name":     strings.Replace(inside.URL, "127.0.0.1", "localhost", 1),
+		"mapped":   strings.Replace(inside.URL, "127.0.0.1", "[::ffff:127.0.0.1]", 1),
+		"redirect": door.URL,
+	} {
+		s.deploy(t, name, (&slow{Sink: &bench.Sink{URL: target}}).relay(name))
+		r := s.ended(t, s.hook(t, name, `{"n":1}`))
+		if r.State != "failed" || r.Error == nil || r.Error.Kind != "denied" || len(r.Steps[0].Attempts) != 1 {
+			t.Errorf("%s: the run has %s: %+v", name, r.State, r.Error)
+		}
+	}
+	if n := inside.Count(); n != 0 {
+		t.Errorf("%d requests came through", n)
 	}
 }
 
@@ -110,7 +138,7 @@ trigger: {use: webhook, with: {path: %[1]s}}
 steps:
   - id: send
     use: http.post
-    with: {url: %[2]s/%[1]s, body: "${{ trigger.body }}"}
+    with: {url: "%[2]s/%[1]s", body: "${{ trigger.body }}"}
     on_unknown: retry
     retry: {max_attempts: 5, initial_interval: 100ms}
 `, name, s.URL)

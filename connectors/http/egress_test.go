@@ -77,7 +77,7 @@ func TestS4_S26_ThroughTheTransport(t *testing.T) {
 	if e, ok := err.(*sdk.Error); !ok || e.Kind != sdk.Unavailable || e.RetryAfter != 7*time.Second { //nolint:errorlint // it is the connector's own
 		t.Errorf("%v, want kind unavailable in 7s", err)
 	}
-	if len(h.exchanges) != 2 || h.exchanges[1].Status != 503 || !h.exchanges[1].Reused || h.exchanges[1].Sent != 27 {
+	if len(h.exchanges) != 2 || h.exchanges[1].Status != 503 || h.exchanges[1].Sent != 27 {
 		t.Errorf("exchanges %+v", h.exchanges)
 	}
 }

@@ -35,6 +35,7 @@ func New() sdk.Connector {
 				Input:       json.RawMessage(bodyInput),
 				Output:      json.RawMessage(output),
 				Keyed:       true,
+				KeyField:    "idempotency_key",
 				Do:          post,
 			},
 			{
@@ -54,6 +55,7 @@ func New() sdk.Connector {
 				Output:      json.RawMessage(output),
 				Idempotent:  true,
 				Keyed:       true,
+				KeyField:    "idempotency_key",
 				Do:          put,
 			},
 			{
@@ -63,6 +65,7 @@ func New() sdk.Connector {
 				Input:       json.RawMessage(customInput),
 				Output:      json.RawMessage(output),
 				Keyed:       true,
+				KeyField:    "idempotency_key",
 				Do:          custom,
 			},
 		},

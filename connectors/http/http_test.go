@@ -184,11 +184,15 @@ func TestS8_BodyTypesOfCustom(t *testing.T) {
 	for _, c := range []sends{
 		{"json", "custom", m + `,"body_type":"json","body":{"a":1}}`, "PATCH" + line + asJS + key + "\n" + `{"a":1}`},
 		{"left out", "custom", m + `,"body":{"a":1}}`, "PATCH" + line + asJS + key + "\n" + `{"a":1}`},
-		{"urlencoded", "custom", m + `,"body_type":"urlencoded","body":{"a b":"c&d","n":1.50,"t":true,"l":["x","ü"]}}`,
-			"PATCH" + line + asUE + key + "\na+b=c%26d&n=1.50&t=true&l=x&l=%C3%BC"},
+		{
+			"urlencoded", "custom", m + `,"body_type":"urlencoded","body":{"a b":"c&d","n":1.50,"t":true,"l":["x","ü"]}}`,
+			"PATCH" + line + asUE + key + "\na+b=c%26d&n=1.50&t=true&l=x&l=%C3%BC",
+		},
 		{"raw", "custom", m + `,"body_type":"raw","body":"a\nb"}`, "PATCH" + line + "Content-Type: text/plain; charset=utf-8\n" + key + "\na\nb"},
-		{"raw with type", "custom", m + `,"body_type":"raw","content_type":"application/xml","body":"<a/>"}`,
-			"PATCH" + line + "Content-Type: application/xml\n" + key + "\n<a/>"},
+		{
+			"raw with type", "custom", m + `,"body_type":"raw","content_type":"application/xml","body":"<a/>"}`,
+			"PATCH" + line + "Content-Type: application/xml\n" + key + "\n<a/>",
+		},
 		{"none", "custom", m + `,"body_type":"none"}`, "PATCH" + line + key},
 	} {
 		c.run(t)
@@ -290,29 +294,35 @@ func TestS21_HeadersSelectTheEncoding(t *testing.T) {
 		return `{` + u + `,"headers":{"content-type":"` + contentType + `"},"body":` + body + `}`
 	}
 	for _, c := range []sends{
-		{"urlencoded", "post", in("Application/x-www-form-urlencoded; charset=utf-8", `{"a":"b c"}`),
-			"POST" + line + "content-type: Application/x-www-form-urlencoded; charset=utf-8\n" + key + "\na=b+c"},
-		{"urlencoded by its writer", "post", in("application/x-www-form-urlencoded", `"a=b%20c"`),
-			"POST" + line + "content-type: application/x-www-form-urlencoded\n" + key + "\na=b%20c"},
+		{
+			"urlencoded", "post", in("Application/x-www-form-urlencoded; charset=utf-8", `{"a":"b c"}`),
+			"POST" + line + "content-type: Application/x-www-form-urlencoded; charset=utf-8\n" + key + "\na=b+c",
+		},
+		{
+			"urlencoded by its writer", "post", in("application/x-www-form-urlencoded", `"a=b%20c"`),
+			"POST" + line + "content-type: application/x-www-form-urlencoded\n" + key + "\na=b%20c",
+		},
 		{"json", "put", in("application/vnd.api+json", `"x"`), "PUT" + line + "content-type: application/vnd.api+json\n" + key + "\n\"x\""},
 		{"text", "post", in("application/xml", `"<a/>"`), "POST" + line + "content-type: application/xml\n" + key + "\n<a/>"},
-		{"values", "get", `{` + u + `,"headers":{"A":["x",1,true,null],"B":1.50,"C":false}}`,
-			"GET" + line + "A: x\nA: 1\nA: true\nA: \nB: 1.50\nC: false\n"},
+		{
+			"values", "get", `{` + u + `,"headers":{"A":["x",1,true,null],"B":1.50,"C":false}}`,
+			"GET" + line + "A: x\nA: 1\nA: true\nA: \nB: 1.50\nC: false\n",
+		},
 	} {
 		c.run(t)
 	}
 	for in, says := range map[string]string{
-		`"headers":{"A":"x\r\nB: y"}`:     `headers["A"]: a value can't hold CR, LF or NUL`,
-		`"headers":{"A":"x\ny"}`:          "can't hold CR",
-		`"headers":{"A":["ok","\u0000"]}`: "can't hold CR",
-		`"headers":{"A\r\nB":"x"}`:        "is no header name",
-		`"headers":{"A B":"x"}`:           "is no header name",
-		`"headers":{"":"x"}`:              "is no header name",
-		`"headers":{"A":{"b":1}}`:         `headers["A"]: it is an object`,
-		`"headers":{"A":[["b"]]}`:         `headers["A"]: an element is a list`,
-		`"headers":["A"]`:                 "an object of key-value pairs is wanted, not a list",
-		`"headers":{"Content-Type":"application/xml"},"body":{"a":1}`:               "an object can't be written by the Content-Type",
-		`"headers":{"Content-Type":["a/b","c/d"]},"body":1`:                         "2 Content-Type fields",
+		`"headers":{"A":"x\r\nB: y"}`:                                 `headers["A"]: a value can't hold CR, LF or NUL`,
+		`"headers":{"A":"x\ny"}`:                                      "can't hold CR",
+		`"headers":{"A":["ok","\u0000"]}`:                             "can't hold CR",
+		`"headers":{"A\r\nB":"x"}`:                                    "is no header name",
+		`"headers":{"A B":"x"}`:                                       "is no header name",
+		`"headers":{"":"x"}`:                                          "is no header name",
+		`"headers":{"A":{"b":1}}`:                                     `headers["A"]: it is an object`,
+		`"headers":{"A":[["b"]]}`:                                     `headers["A"]: an element is a list`,
+		`"headers":["A"]`:                                             "an object of key-value pairs is wanted, not a list",
+		`"headers":{"Content-Type":"application/xml"},"body":{"a":1}`: "an object can't be written by the Content-Type",
+		`"headers":{"Content-Type":["a/b","c/d"]},"body":1`:           "2 Content-Type fields",
 		`"headers":{"Content-Type":"application/x-www-form-urlencoded"},"body":[1]`: "an object of key-value pairs is wanted",
 	} {
 		h := &host{}
@@ -329,19 +339,25 @@ func TestS21_HeadersSelectTheEncoding(t *testing.T) {
 
 func TestS22_QueryParameters(t *testing.T) {
 	t.Parallel()
-	sends{"query", "get", `{` + u + `,"query":{"a b":"c&d=e+f/ü","l":[1,"x",null],"e":[],"t":true,"k":""}}`,
-		"GET https://x.test/hook?a%20b=c%26d%3De%2Bf%2F%C3%BC&l=1&l=x&l=&t=true&k=\n"}.run(t)
+	sends{
+		"query", "get", `{` + u + `,"query":{"a b":"c&d=e+f/ü","l":[1,"x",null],"e":[],"t":true,"k":""}}`,
+		"GET https://x.test/hook?a%20b=c%26d%3De%2Bf%2F%C3%BC&l=1&l=x&l=&t=true&k=\n",
+	}.run(t)
 }
 
 func TestS24_NullsAreSent(t *testing.T) {
 	t.Parallel()
 	const nulls = `"headers":{"A":null},"query":{"q":null},`
 	for _, c := range []sends{
-		{"json", "post", `{` + u + `,` + nulls + `"body":{"a":null,"b":[null]}}`,
-			"POST https://x.test/hook?q=\nA: \n" + asJS + key + "\n" + `{"a":null,"b":[null]}`},
+		{
+			"json", "post", `{` + u + `,` + nulls + `"body":{"a":null,"b":[null]}}`,
+			"POST https://x.test/hook?q=\nA: \n" + asJS + key + "\n" + `{"a":null,"b":[null]}`,
+		},
 		{"null itself", "post", `{` + u + `,"body":null}`, "POST" + line + asJS + key + "\nnull"},
-		{"urlencoded", "custom", `{"method":"POST",` + u + `,"body_type":"urlencoded","body":{"a":null,"b":1}}`,
-			"POST" + line + asUE + key + "\na=&b=1"},
+		{
+			"urlencoded", "custom", `{"method":"POST",` + u + `,"body_type":"urlencoded","body":{"a":null,"b":1}}`,
+			"POST" + line + asUE + key + "\na=&b=1",
+		},
 		{"whole objects", "get", `{` + u + `,"headers":null,"query":null}`, "GET" + line},
 	} {
 		c.run(t)
@@ -352,11 +368,15 @@ func TestS25_NullsAreLeftOut(t *testing.T) {
 	t.Parallel()
 	const off = `,"send_nulls":false`
 	for _, c := range []sends{
-		{"json", "post", `{` + u + off + `,"headers":{"A":null,"B":""},"query":{"q":null,"r":0},"body":{"a":null,"b":{"c":null,"d":[null,{"e":null}]},"f":"","g":0,"h":false}}`,
-			"POST https://x.test/hook?r=0\nB: \n" + asJS + key + "\n" + `{"b":{"d":[null,{}]},"f":"","g":0,"h":false}`},
+		{
+			"json", "post", `{` + u + off + `,"headers":{"A":null,"B":""},"query":{"q":null,"r":0},"body":{"a":null,"b":{"c":null,"d":[null,{"e":null}]},"f":"","g":0,"h":false}}`,
+			"POST https://x.test/hook?r=0\nB: \n" + asJS + key + "\n" + `{"b":{"d":[null,{}]},"f":"","g":0,"h":false}`,
+		},
 		{"null itself", "post", `{` + u + off + `,"body":null}`, "POST" + line + key},
-		{"urlencoded", "custom", `{"method":"POST",` + u + off + `,"body_type":"urlencoded","body":{"a":null,"b":[null,1]}}`,
-			"POST" + line + asUE + key + "\nb=&b=1"},
+		{
+			"urlencoded", "custom", `{"method":"POST",` + u + off + `,"body_type":"urlencoded","body":{"a":null,"b":[null,1]}}`,
+			"POST" + line + asUE + key + "\nb=&b=1",
+		},
 	} {
 		c.run(t)
 	}
@@ -370,13 +390,25 @@ func TestS26_StatusTellsSuccessOrFailure(t *testing.T) {
 		kind       sdk.Kind
 		wait       time.Duration
 	}{
-		{200, "", "", 0}, {201, "", "", 0}, {299, "", "", 0},
-		{302, "", sdk.Failed, 0}, {400, "", sdk.Failed, 0}, {401, "", sdk.Unauthorized, 0}, {403, "", sdk.Denied, 0},
-		{404, "", sdk.NotFound, 0}, {408, "", sdk.Timeout, 0}, {409, "", sdk.Failed, 0}, {410, "", sdk.NotFound, 0},
-		{413, "", sdk.TooLarge, 0}, {422, "", sdk.Failed, 0}, {425, "1", sdk.Unavailable, time.Second},
+		{200, "", "", 0},
+		{201, "", "", 0},
+		{299, "", "", 0},
+		{302, "", sdk.Failed, 0},
+		{400, "", sdk.Failed, 0},
+		{401, "", sdk.Unauthorized, 0},
+		{403, "", sdk.Denied, 0},
+		{404, "", sdk.NotFound, 0},
+		{408, "", sdk.Timeout, 0},
+		{409, "", sdk.Failed, 0},
+		{410, "", sdk.NotFound, 0},
+		{413, "", sdk.TooLarge, 0},
+		{422, "", sdk.Failed, 0},
+		{425, "1", sdk.Unavailable, time.Second},
 		{429, "120", sdk.RateLimited, 2 * time.Minute},
 		{429, "Tue, 24 Nov 2026 10:00:30 GMT", sdk.RateLimited, 30 * time.Second},
-		{500, "", sdk.Unavailable, 0}, {503, "Tuesday, 24-Nov-26 10:01:00 UTC", sdk.Unavailable, time.Minute}, {504, "", sdk.Timeout, 0},
+		{500, "", sdk.Unavailable, 0},
+		{503, "Tuesday, 24-Nov-26 10:01:00 UTC", sdk.Unavailable, time.Minute},
+		{504, "", sdk.Timeout, 0},
 	} {
 		h := &host{status: tt.status, body: strings.NewReader(`{"why":1}`), header: sdk.Header{
 			{Name: "Content-Type", Value: "application/json"}, {Name: "X-A", Value: "1"}, {Name: "x-a", Value: "2"},
@@ -466,9 +498,12 @@ func FuzzInput(f *testing.F) {
 		h := &host{}
 		_, err := action(t, "custom").Do(t.Context(), h, sdk.ActionCall{IdempotencyKey: "k", Input: sdk.Fields{
 			{Name: "method", Value: json.RawMessage(`"POST"`)},
-			{Name: "url", Value: json.RawMessage(url)}, {Name: "headers", Value: json.RawMessage(headers)},
-			{Name: "query", Value: json.RawMessage(query)}, {Name: "body", Value: json.RawMessage(body)},
-			{Name: "body_type", Value: quote(kind)}, {Name: "send_nulls", Value: json.RawMessage(`false`)},
+			{Name: "url", Value: json.RawMessage(url)},
+			{Name: "headers", Value: json.RawMessage(headers)},
+			{Name: "query", Value: json.RawMessage(query)},
+			{Name: "body", Value: json.RawMessage(body)},
+			{Name: "body_type", Value: quote(kind)},
+			{Name: "send_nulls", Value: json.RawMessage(`false`)},
 		}})
 		if err == nil && len(h.sent) != 1 {
 			t.Fatalf("%d requests", len(h.sent))

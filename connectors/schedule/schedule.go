@@ -39,6 +39,10 @@ func New() sdk.Connector {
 			Config:      json.RawMessage(configSchema),
 			Event:       json.RawMessage(eventSchema),
 			Poll:        poll,
+			Validate: func(config json.RawMessage) error {
+				_, err := open(config)
+				return err
+			},
 		}},
 	}
 }
@@ -165,8 +169,10 @@ func poll(ctx context.Context, h sdk.Host, call sdk.PollCall) (sdk.RawBatch, err
 func batch(g grid, cursor, now time.Time) (sdk.RawBatch, error) {
 	next := g.next(cursor, now)
 	if next.IsZero() {
-		return sdk.RawBatch{}, &sdk.Error{Kind: sdk.Invalid, Op: op,
-			Err: fmt.Errorf("cron never ticks: no such day comes within five years")}
+		return sdk.RawBatch{}, &sdk.Error{
+			Kind: sdk.Invalid, Op: op,
+			Err: fmt.Errorf("cron never ticks: no such day comes within five years"),
+		}
 	}
 	return sdk.RawBatch{Cursor: sdk.Cursor(cursor.UTC().Format(time.RFC3339Nano)), Next: next.UTC()}, nil
 }

@@ -63,32 +63,71 @@ func TestPoll(t *testing.T) {
 		want              polled
 		logged            bool
 	}{
-		{"every: the first poll sets the grid", quarter, "2026-11-24T10:00:07.9Z", "",
-			polled{"", "2026-11-24T10:00:07Z", "2026-11-24T10:15:07Z"}, false},
-		{"every: asked early", quarter, "2026-11-24T10:15:06Z", "2026-11-24T10:00:07Z",
-			polled{"", "2026-11-24T10:00:07Z", "2026-11-24T10:15:07Z"}, false},
-		{"every: on time", quarter, "2026-11-24T10:15:07Z", "2026-11-24T10:00:07Z",
-			polled{"2026-11-24T10:15:07Z", "2026-11-24T10:15:07Z", "2026-11-24T10:30:07Z"}, false},
-		{"every: late, and the grid holds", quarter, "2026-11-24T10:15:40.5Z", "2026-11-24T10:00:07Z",
-			polled{"2026-11-24T10:15:07Z", "2026-11-24T10:15:07Z", "2026-11-24T10:30:07Z"}, false},
-		{"every: missed ticks are skipped, and the grid holds", quarter, "2026-11-24T13:20:00Z", "2026-11-24T10:00:07Z",
-			polled{"", "2026-11-24T13:15:07Z", "2026-11-24T13:30:07Z"}, true},
-		{"every: of missed ones the newest fires when it is fresh", quarter, "2026-11-24T13:15:30Z", "2026-11-24T10:00:07Z",
-			polled{"2026-11-24T13:15:07Z", "2026-11-24T13:15:07Z", "2026-11-24T13:30:07Z"}, false},
-		{"every: the clock was set back by a year", quarter, "2025-11-24T10:20:00Z", "2026-11-24T10:00:07Z",
-			polled{"", "2025-11-24T10:15:07Z", "2025-11-24T10:30:07Z"}, false},
-		{"cron: the first poll", morning, "2026-11-24T06:59:00Z", "",
-			polled{"", "2026-11-24T06:59:00Z", "2026-11-24T07:00:00Z"}, false},
-		{"cron: on time", morning, "2026-11-24T07:00:00.2Z", "2026-11-24T06:59:00Z",
-			polled{"2026-11-24T07:00:00Z", "2026-11-24T07:00:00Z", "2026-11-25T07:00:00Z"}, false},
-		{"cron: asked again", morning, "2026-11-24T07:00:01Z", "2026-11-24T07:00:00Z",
-			polled{"", "2026-11-24T07:00:00Z", "2026-11-25T07:00:00Z"}, false},
-		{"cron: missed", morning, "2026-11-24T09:00:00Z", "2026-11-21T07:00:00Z",
-			polled{"", "2026-11-24T09:00:00Z", "2026-11-25T07:00:00Z"}, true},
-		{"cron: the clock was set back", morning, "2026-11-24T06:00:00Z", "2026-11-24T07:00:00Z",
-			polled{"", "2026-11-24T06:00:00Z", "2026-11-24T07:00:00Z"}, false},
-		{"cron: either day is enough", `{"cron":"0 0 13 * FRI"}`, "2026-11-08T00:00:00Z", "",
-			polled{"", "2026-11-08T00:00:00Z", "2026-11-13T00:00:00Z"}, false},
+		{
+			"every: the first poll sets the grid", quarter, "2026-11-24T10:00:07.9Z", "",
+			polled{"", "2026-11-24T10:00:07Z", "2026-11-24T10:15:07Z"},
+			false,
+		},
+		{
+			"every: asked early", quarter, "2026-11-24T10:15:06Z", "2026-11-24T10:00:07Z",
+			polled{"", "2026-11-24T10:00:07Z", "2026-11-24T10:15:07Z"},
+			false,
+		},
+		{
+			"every: on time", quarter, "2026-11-24T10:15:07Z", "2026-11-24T10:00:07Z",
+			polled{"2026-11-24T10:15:07Z", "2026-11-24T10:15:07Z", "2026-11-24T10:30:07Z"},
+			false,
+		},
+		{
+			"every: late, and the grid holds", quarter, "2026-11-24T10:15:40.5Z", "2026-11-24T10:00:07Z",
+			polled{"2026-11-24T10:15:07Z", "2026-11-24T10:15:07Z", "2026-11-24T10:30:07Z"},
+			false,
+		},
+		{
+			"every: missed ticks are skipped, and the grid holds", quarter, "2026-11-24T13:20:00Z", "2026-11-24T10:00:07Z",
+			polled{"", "2026-11-24T13:15:07Z", "2026-11-24T13:30:07Z"},
+			true,
+		},
+		{
+			"every: of missed ones the newest fires when it is fresh", quarter, "2026-11-24T13:15:30Z", "2026-11-24T10:00:07Z",
+			polled{"2026-11-24T13:15:07Z", "2026-11-24T13:15:07Z", "2026-11-24T13:30:07Z"},
+			false,
+		},
+		{
+			"every: the clock was set back by a year", quarter, "2025-11-24T10:20:00Z", "2026-11-24T10:00:07Z",
+			polled{"", "2025-11-24T10:15:07Z", "2025-11-24T10:30:07Z"},
+			false,
+		},
+		{
+			"cron: the first poll", morning, "2026-11-24T06:59:00Z", "",
+			polled{"", "2026-11-24T06:59:00Z", "2026-11-24T07:00:00Z"},
+			false,
+		},
+		{
+			"cron: on time", morning, "2026-11-24T07:00:00.2Z", "2026-11-24T06:59:00Z",
+			polled{"2026-11-24T07:00:00Z", "2026-11-24T07:00:00Z", "2026-11-25T07:00:00Z"},
+			false,
+		},
+		{
+			"cron: asked again", morning, "2026-11-24T07:00:01Z", "2026-11-24T07:00:00Z",
+			polled{"", "2026-11-24T07:00:00Z", "2026-11-25T07:00:00Z"},
+			false,
+		},
+		{
+			"cron: missed", morning, "2026-11-24T09:00:00Z", "2026-11-21T07:00:00Z",
+			polled{"", "2026-11-24T09:00:00Z", "2026-11-25T07:00:00Z"},
+			true,
+		},
+		{
+			"cron: the clock was set back", morning, "2026-11-24T06:00:00Z", "2026-11-24T07:00:00Z",
+			polled{"", "2026-11-24T06:00:00Z", "2026-11-24T07:00:00Z"},
+			false,
+		},
+		{
+			"cron: either day is enough", `{"cron":"0 0 13 * FRI"}`, "2026-11-08T00:00:00Z", "",
+			polled{"", "2026-11-08T00:00:00Z", "2026-11-13T00:00:00Z"},
+			false,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

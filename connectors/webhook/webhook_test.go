@@ -62,8 +62,11 @@ func TestS33_WholeEvent(t *testing.T) {
 	got, err := fire(t, `{"path":"a/b","respond":"result"}`, sdk.WebhookRequest{
 		Method: "PUT", Path: "a/b", Query: "x=1&y=%20&x=2", Body: []byte(`{}`),
 		Header: sdk.Header{
-			{Name: "X-Event", Value: "done"}, {Name: "AUTHORIZATION", Value: "Bearer s3cret"}, {Name: "Cookie", Value: "s3cret"},
-			{Name: "Proxy-Authorization", Value: "s3cret"}, {Name: "x-event", Value: "twice"},
+			{Name: "X-Event", Value: "done"},
+			{Name: "AUTHORIZATION", Value: "Bearer s3cret"},
+			{Name: "Cookie", Value: "s3cret"},
+			{Name: "Proxy-Authorization", Value: "s3cret"},
+			{Name: "x-event", Value: "twice"},
 		},
 	})
 	if err != nil {
@@ -117,8 +120,10 @@ func request300() sdk.WebhookRequest {
 	return sdk.WebhookRequest{
 		Method: "POST", Path: "task-completed",
 		Header: sdk.Header{
-			{Name: "Content-Type", Value: "application/json"}, {Name: "User-Agent", Value: "curl/8.5.0"},
-			{Name: "Accept", Value: "*/*"}, {Name: "Content-Length", Value: "300"},
+			{Name: "Content-Type", Value: "application/json"},
+			{Name: "User-Agent", Value: "curl/8.5.0"},
+			{Name: "Accept", Value: "*/*"},
+			{Name: "Content-Length", Value: "300"},
 		},
 		Body: []byte(`{"event":"task.completed","task":{"id":"T-1042","title":"Ship it","assignee":{"name":"Zoe","email":"zoe@example.com"},"tags":["a","b","c"],"estimate":3.5,"due":null,"done":true},"project":{"id":77,"name":"Tappet"},"at":"2026-11-24T00:00:00Z","note":"` + strings.Repeat("x", 40) + `"}`),
 	}

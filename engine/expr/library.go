@@ -146,13 +146,6 @@ func sameList(a []*Type) *Type { return ListOf(a[0].item()) }
 // firstItem is what the first argument, a list, has, or null.
 func firstItem(a []*Type) *Type { return a[0].item().orNull() }
 
-func argument(a []any, i int) any {
-	if i < len(a) {
-		return a[i]
-	}
-	return nil
-}
-
 func predicateFunctions() []function {
 	const group = "lists"
 	list := req("list", anyList())

@@ -348,8 +348,9 @@ func (t *Template) appendTo(b []byte, f *frame) []byte {
 			f.trail = f.trail[:len(f.trail)-1]
 		}
 		return append(b, '}')
+	default: // an expression, or a broken node, which fails
+		return f.appendJSON(b, t.eval(f), 0)
 	}
-	return f.appendJSON(b, t.eval(f), 0)
 }
 
 // text joins the parts. A text of few parts takes one allocation.

@@ -24,18 +24,24 @@ func TestSchemaRoundTrip(t *testing.T) {
 		{`{"items":{"type":"number"}}`, `list(number)`, `{"items":{"type":"number"},"type":"array"}`},
 		{`{"type":"array","items":false}`, `list`, `{"items":false,"type":"array"}`},
 		{`{"type":"object"}`, `object`, `{"type":"object"}`},
-		{`{"properties":{"b":{"type":"string"},"a":true},"required":["b"]}`, `object{a?: any, b: string, …}`,
-			`{"properties":{"a":{},"b":{"type":"string"}},"required":["b"],"type":"object"}`},
+		{
+			`{"properties":{"b":{"type":"string"},"a":true},"required":["b"]}`, `object{a?: any, b: string, …}`,
+			`{"properties":{"a":{},"b":{"type":"string"}},"required":["b"],"type":"object"}`,
+		},
 		{`{"type":"object","additionalProperties":{"type":"integer"}}`, `object`, `{"additionalProperties":{"type":"integer"},"type":"object"}`},
 		{`{"type":"object","required":["a"]}`, `object{a: any, …}`, `{"properties":{"a":{}},"required":["a"],"type":"object"}`},
 		{`{"type":"object","additionalProperties":false,"patternProperties":{"^x":{"type":"string"}}}`, `object`, `{"additionalProperties":{"type":"string"},"type":"object"}`},
 		{`{"oneOf":[{"type":"string"},{"type":"null"}]}`, `string or null`, `{"type":["null","string"]}`},
 		{`{"type":"object","properties":{"a":{"type":"string"}},"anyOf":[{"required":["a"]},{"required":["b"]}]}`, `object{a?: string, …}`, `{"properties":{"a":{"type":"string"}},"type":"object"}`},
-		{`{"allOf":[{"type":"object","properties":{"a":{"type":"string"}}},{"type":"object","properties":{"b":{"type":"integer"}},"required":["b"]}]}`,
-			`object{a?: string, b: integer, …}`, `{"properties":{"a":{"type":"string"},"b":{"type":"integer"}},"required":["b"],"type":"object"}`},
+		{
+			`{"allOf":[{"type":"object","properties":{"a":{"type":"string"}}},{"type":"object","properties":{"b":{"type":"integer"}},"required":["b"]}]}`,
+			`object{a?: string, b: integer, …}`, `{"properties":{"a":{"type":"string"},"b":{"type":"integer"}},"required":["b"],"type":"object"}`,
+		},
 		{`{"$ref":"#/$defs/a~1b","$defs":{"a/b":{"type":"string"}}}`, `string`, `{"type":"string"}`},
-		{`{"type":"object","additionalProperties":false,"properties":{"next":{"$ref":"#"}}}`, `object{next?: object{next?: object{next?: any}}}`,
-			`{"additionalProperties":false,"properties":{"next":{"additionalProperties":false,"properties":{"next":{"additionalProperties":false,"properties":{"next":{}},"type":"object"}},"type":"object"}},"type":"object"}`},
+		{
+			`{"type":"object","additionalProperties":false,"properties":{"next":{"$ref":"#"}}}`, `object{next?: object{next?: object{next?: any}}}`,
+			`{"additionalProperties":false,"properties":{"next":{"additionalProperties":false,"properties":{"next":{"additionalProperties":false,"properties":{"next":{}},"type":"object"}},"type":"object"}},"type":"object"}`,
+		},
 	} {
 		typ, err := ParseSchema([]byte(c.schema))
 		if err != nil {

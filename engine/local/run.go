@@ -486,8 +486,10 @@ func judge(ctx context.Context, e *machine.Effect, out engine.Outcome) (engine.O
 	case errors.Is(cause, errWithdrawn):
 		out.Err = &machine.Error{Kind: machine.KindCancelled, Message: "the run was ended before the call had", Step: e.Step}
 	default:
-		out.Err = &machine.Error{Kind: machine.KindTimeout, Retryable: true, Step: e.Step,
-			Message: fmt.Sprintf("the attempt took longer than its timeout of %s", e.Timeout), Data: out.Err.Data}
+		out.Err = &machine.Error{
+			Kind: machine.KindTimeout, Retryable: true, Step: e.Step,
+			Message: fmt.Sprintf("the attempt took longer than its timeout of %s", e.Timeout), Data: out.Err.Data,
+		}
 	}
 	return out, true
 }

@@ -265,8 +265,10 @@ func (r *Runner) room(n int) error {
 		return &engine.Error{Kind: engine.Unavailable, Op: "accept", RetryAfter: 5 * time.Second, Err: fmt.Errorf("the store can't be written: %w", err)}
 	}
 	if int(r.open.Load())+n > r.o.MaxOpen {
-		return &engine.Error{Kind: engine.Overloaded, Op: "accept", RetryAfter: time.Second,
-			Err: fmt.Errorf("%d runs are open, the limit is %d (limits.open_runs)", r.open.Load(), r.o.MaxOpen)}
+		return &engine.Error{
+			Kind: engine.Overloaded, Op: "accept", RetryAfter: time.Second,
+			Err: fmt.Errorf("%d runs are open, the limit is %d (limits.open_runs)", r.open.Load(), r.o.MaxOpen),
+		}
 	}
 	return nil
 }

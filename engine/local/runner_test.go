@@ -60,7 +60,9 @@ func open(t testing.TB, dir string, w engine.Worker, o enginetest.RunnerOptions)
 			var err error = dead{}
 			d.fault.Store(&err)
 			stop()
-			<-done
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
 			_ = s.Close()
 		}),
 		Fault: func(err error) {

@@ -163,16 +163,23 @@ func (b *builder) trigger(to *Trigger) {
 			b.fail(place(v), pointer, "expression_not_allowed", "a trigger's config is constant; an expression has no place in it")
 		}
 	})
-	b.check(checker, with, pointer+"/with", func(v *graph.Value) bool { return found[v] })
+	if b.check(checker, with, pointer+"/with", func(v *graph.Value) bool { return found[v] }) && spec.Validate != nil && len(found) == 0 {
+		if err := spec.Validate(to.Config); err != nil {
+			b.fail(place(with), pointer+"/with", "config", "%v", err)
+		}
+	}
 }
 
-func (b *builder) check(c *graph.Checker, v *graph.Value, pointer string, open func(*graph.Value) bool) {
+// check tells what violates a schema, and whether nothing does.
+func (b *builder) check(c *graph.Checker, v *graph.Value, pointer string, open func(*graph.Value) bool) bool {
 	if c == nil {
-		return
+		return true
 	}
-	for _, p := range c.Check(v, pointer, open) {
+	problems := c.Check(v, pointer, open)
+	for _, p := range problems {
 		b.add(p)
 	}
+	return len(problems) == 0
 }
 
 // order makes the steps and what lies between them (G1, G2).

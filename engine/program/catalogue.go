@@ -17,6 +17,8 @@ type TriggerSpec struct {
 	Kind string
 	// Config and Event are JSON Schemas; empty takes everything.
 	Config, Event []byte
+	// Validate says what is wrong with a config beyond its schema; it may be nil.
+	Validate func(config []byte) error
 }
 
 // An ActionSpec is what a graph must know of an action.
@@ -29,6 +31,8 @@ type ActionSpec struct {
 	Literal []string
 	// Idempotent or Keyed calls may be repeated when their outcome is unknown.
 	Idempotent, Keyed bool
+	// KeyField is the input field that switches the key off when it is false.
+	KeyField string
 }
 
 // UnknownUse is the error of a Catalogue that has no such trigger or action.

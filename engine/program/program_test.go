@@ -61,6 +61,10 @@ func (fake) Trigger(use string) (program.TriggerSpec, error) {
 		return program.TriggerSpec{Use: "feed.item", Kind: "poll", Event: []byte(feedEvent)}, nil
 	case "manual":
 		return program.TriggerSpec{Use: "manual.manual", Kind: "manual"}, nil
+	case "cron":
+		return program.TriggerSpec{Use: "cron.cron", Kind: "poll", Validate: func(config []byte) error {
+			return fmt.Errorf("%s is no cron expression", config)
+		}}, nil
 	}
 	return program.TriggerSpec{}, &program.UnknownUse{Name: use, Message: "there is no connector " + use, Suggestion: `did you mean "webhook"?`}
 }
@@ -75,6 +79,9 @@ func (fake) Action(use string) (program.ActionSpec, error) {
 		return spec, nil
 	case "http.keyed":
 		spec.Keyed = true
+		return spec, nil
+	case "http.switchable":
+		spec.Keyed, spec.KeyField, spec.Input = true, "keyed", nil
 		return spec, nil
 	case "broken.schema":
 		spec.Input = []byte(`{"type": "nothing"}`)
@@ -293,8 +300,18 @@ func TestG21OnUnknown(t *testing.T) {
 		{"use: http.post", program.UnknownFail},
 		{"use: http.post, on_unknown: retry", program.UnknownRetry},
 		{"use: http.get, on_unknown: fail", program.UnknownFail},
+		{"use: http.switchable", program.UnknownRetry},
+		{"use: http.switchable, with: {url: a, flags: {follow: true}}", program.UnknownRetry},
+		{"use: http.switchable, with: {url: a, mode: json}", program.UnknownRetry},
+		{"use: http.switchable, with: {url: a, keyed: true}", program.UnknownRetry},
+		{"use: http.switchable, with: {url: a, keyed: false}", program.UnknownFail},
+		{"use: http.switchable, with: {url: a, keyed: '${{ trigger.on }}'}", program.UnknownFail},
 	} {
-		p := mustBuild(t, "manual", "  - {id: a, with: {url: a}, "+x.step+"}")
+		step := x.step
+		if !strings.Contains(step, "with:") {
+			step += ", with: {url: a}"
+		}
+		p := mustBuild(t, "manual", "  - {id: a, "+step+"}")
 		if got := p.ByID["a"].OnUnknown; got != x.want {
 			t.Errorf("%s: %d, want %d", x.step, got, x.want)
 		}

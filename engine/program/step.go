@@ -80,6 +80,16 @@ func (b *builder) action(from *graph.Step) *action {
 	return a
 }
 
+// keyed says whether a call surely carries its key: the field that can switch
+// it off is absent, or a constant that doesn't.
+func keyed(field string, with *graph.Value) bool {
+	if field == "" || with == nil {
+		return true
+	}
+	v := with.Get(field)
+	return v == nil || !isTemplate(v) && (v.Kind != graph.Bool || v.Bool)
+}
+
 func (b *builder) use(to *Step, from *graph.Step, c *mapper) {
 	to.Verb, to.Action = Use, from.Use
 	if from.Use == "" {
@@ -92,7 +102,7 @@ func (b *builder) use(to *Step, from *graph.Step, c *mapper) {
 	switch {
 	case from.OnUnknown == "retry":
 		to.OnUnknown = UnknownRetry
-	case from.OnUnknown == "" && a != nil && (a.spec.Idempotent || a.spec.Keyed):
+	case from.OnUnknown == "" && a != nil && (a.spec.Idempotent || a.spec.Keyed && keyed(a.spec.KeyField, from.With)):
 		to.OnUnknown = UnknownRetry
 	default:
 		to.OnUnknown = UnknownFail

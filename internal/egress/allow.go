@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -63,7 +64,7 @@ func parseAllowed(s string) (allowed, error) {
 	if strings.Contains(rangeText, "/") {
 		p, err := netip.ParsePrefix(rangeText)
 		if err != nil {
-			return allowed{}, fmt.Errorf(wanted)
+			return allowed{}, errors.New(wanted)
 		}
 		if p != p.Masked() {
 			return allowed{}, fmt.Errorf("has bits set outside of its mask; %s is the range", p.Masked())
@@ -76,7 +77,7 @@ func parseAllowed(s string) (allowed, error) {
 	}
 	ip, err := netip.ParseAddr(rangeText)
 	if err != nil {
-		return allowed{}, fmt.Errorf(wanted)
+		return allowed{}, errors.New(wanted)
 	}
 	if ip.Zone() != "" {
 		return allowed{}, fmt.Errorf("has a zone; write the address without it")

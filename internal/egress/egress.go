@@ -151,7 +151,8 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 //	failed       anything else: TLS, HTTP that isn't, too many redirects
 //
 // The body of the response is decoded (gzip, deflate), limited, and must be
-// closed. rec, which may be nil, is called once: when the body was read to its
+// closed; until then the bytes of the request's body must not change, since a
+// service may answer before it has read them. rec, which may be nil, is called once: when the body was read to its
 // end or closed, or with the failure, before Do returns it.
 func (c *Client) Do(ctx context.Context, r *sdk.Request, rec func(Exchange)) (*sdk.Response, error) {
 	x := newExchange(r, rec)

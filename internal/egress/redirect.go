@@ -48,6 +48,11 @@ func (c *Client) follow(ctx context.Context, r *sdk.Request, out *outgoing, x *e
 		if err := out.redirect(resp, r); err != nil {
 			return nil, err
 		}
+		if r.Redirect != nil {
+			if err := r.Redirect(out.url.String()); err != nil {
+				return nil, err
+			}
+		}
 		x.redirected(out.url.String())
 	}
 }

@@ -174,10 +174,10 @@ func (out *outgoing) setHeader(h sdk.Header, limit int) error {
 			return fmt.Errorf("%s is set by the transport; leave it out", name)
 		case canonical == "Host":
 			if out.host != "" {
-				return fmt.Errorf("Host is there more than once")
+				return errors.New("the Host header is there more than once")
 			}
 			if err := checkHost(h[i].Value); err != nil {
-				return fmt.Errorf("Host: %w", err)
+				return fmt.Errorf("value of Host: %w", err)
 			}
 			out.host = h[i].Value
 			continue

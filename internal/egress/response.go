@@ -76,7 +76,7 @@ func (r *wire) Read(p []byte) (int, error) {
 	switch {
 	case err == nil && r.received > r.limit:
 		return n, tooLarge(r.limit)
-	case err == nil || err == io.EOF: //nolint:errorlint // a reader's end is io.EOF itself
+	case err == nil || err == io.EOF:
 		return n, err
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return n, classify(errTruncated, r.w)
@@ -152,8 +152,8 @@ func (b *body) finish(err error) {
 		return
 	}
 	b.over = true
-	ended := err == io.EOF && b.decoded == &b.wire //nolint:errorlint // a reader's end is io.EOF itself
-	if err == io.EOF {                             //nolint:errorlint // the same
+	ended := errors.Is(err, io.EOF) && b.decoded == &b.wire
+	if err == io.EOF { //nolint:errorlint // the same
 		err = nil
 	}
 	if err == nil && !ended && b.size-b.wire.received <= drainBytes {
@@ -197,7 +197,7 @@ func (d *decoder) open() (io.Reader, error) {
 	// some servers: the first two bytes tell.
 	buf := bufio.NewReader(d.src)
 	head, err := buf.Peek(2)
-	if err == io.EOF && len(head) == 0 { //nolint:errorlint // a reader's end is io.EOF itself
+	if err == io.EOF && len(head) == 0 {
 		return nil, io.EOF
 	}
 	if err == nil && head[0]&0x0f == 8 && (uint(head[0])<<8|uint(head[1]))%31 == 0 {
@@ -209,7 +209,7 @@ func (d *decoder) open() (io.Reader, error) {
 // broken keeps the wire's errors and the end; others are of the stream.
 func (d *decoder) broken(err error) error {
 	var e *sdk.Error
-	if err == io.EOF || errors.As(err, &e) { //nolint:errorlint // a reader's end is io.EOF itself
+	if errors.Is(err, io.EOF) || errors.As(err, &e) {
 		return err
 	}
 	return sdk.Errorf(sdk.Failed, "the response's %s encoding is broken: %w", d.coding, err)

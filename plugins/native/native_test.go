@@ -82,7 +82,7 @@ func TestTraps(t *testing.T) {
 		{"exit", sdk.Broken, "exit status 3"},
 		{"spin", sdk.Timeout, "its process was killed"},
 		{"sleep", sdk.Timeout, "its process was killed"},
-		{"wait", sdk.Timeout, "time had passed"},
+		{"wait", sdk.Timeout, "context "},
 		{"fail", sdk.RateLimited, "slow down"},
 		{"other secret", sdk.Denied, "no secret"},
 	} {

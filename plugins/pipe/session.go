@@ -71,6 +71,7 @@ func (s *session) serve(ctx context.Context, f *wire.Frame) (wire.Frame, error) 
 		return wire.Frame{}, nil
 	case wire.OpNow:
 		return wire.Frame{Time: s.host.Now().UnixNano()}, nil
+	default: // the others are refused once the call is taken back
 	}
 	if err := ctx.Err(); err != nil {
 		return wire.Frame{}, err
@@ -92,6 +93,7 @@ func (s *session) serve(ctx context.Context, f *wire.Frame) (wire.Frame, error) 
 			x.close()
 		}
 		return wire.Frame{}, nil
+	default:
 	}
 	return wire.Frame{}, sdk.Errorf(sdk.Unsupported, "this engine knows no op %d; a newer one may", f.Op)
 }

@@ -80,7 +80,7 @@ func open(tb testing.TB, limits wasm.Limits, l *log, tags ...string) sdk.Connect
 func TestTraps(t *testing.T) {
 	t.Parallel()
 	var l log
-	c := open(t, wasm.Limits{Grace: 50 * time.Millisecond}, &l)
+	c := open(t, wasm.Limits{Grace: 400 * time.Millisecond}, &l)
 	for _, tt := range []struct {
 		do   string
 		kind sdk.Kind

@@ -241,7 +241,9 @@ func takenBack(t *testing.T, patience time.Duration, call func(context.Context, 
 		}
 	case <-time.After(patience):
 		t.Errorf("the call goes on %s after it was taken back", patience)
-		<-done
+		if err := <-done; err == nil {
+			t.Error("the call gave no error")
+		}
 	}
 }
 

@@ -91,7 +91,8 @@ func post(t *testing.T, c sdk.Connector, h sdk.Host, n string) (string, error) {
 	r, err := Action(t, c, "post").Do(t.Context(), h, sdk.ActionCall{
 		Action: "post", IdempotencyKey: "key-7", Input: sdk.Fields{
 			{Name: "url", Value: json.RawMessage(`"http://api.example.com/"`)},
-			{Name: "text", Value: json.RawMessage(`"0123456789"`)}, {Name: "repeat", Value: json.RawMessage(n)},
+			{Name: "text", Value: json.RawMessage(`"0123456789"`)},
+			{Name: "repeat", Value: json.RawMessage(n)},
 		},
 	})
 	return string(r.Output), err
