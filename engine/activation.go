@@ -352,8 +352,11 @@ func orEmpty(a *sdk.Answer) *sdk.Answer {
 
 // receive calls the trigger's function.
 func (e *Engine) receive(ctx context.Context, r *route, req sdk.WebhookRequest) (res sdk.RawWebhook, err error) {
-	ctx, cancel := context.WithTimeout(ctx, e.o.Limits.CallTimeout)
-	defer cancel()
+	if r.conn.Origin != builtin { // what is built in waits for nothing here
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, e.o.Limits.CallTimeout)
+		defer cancel()
+	}
 	host, done := e.o.Hosts.Host(ctx, HostCall{Connector: r.conn, Config: func() []byte { return r.config }, Graph: r.graph, Record: func(Exchange) {}})
 	defer done()
 	defer func() {

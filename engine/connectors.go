@@ -25,6 +25,9 @@ type Connectors interface {
 	Connectors() []Connector
 }
 
+// builtin is the Origin of connectors that are part of the binary.
+const builtin = "builtin"
+
 // A HostCall is the call for which a host is made.
 type HostCall struct {
 	Connector Connector

@@ -59,7 +59,7 @@ func (e *Engine) checkEvent(c Connector, data json.RawMessage) error {
 	if len(data) > e.o.Limits.EventBytes {
 		return sdk.Errorf(sdk.TooLarge, "the event is %d bytes, the limit is %d (limits.event_bytes)", len(data), e.o.Limits.EventBytes)
 	}
-	if c.Origin == "builtin" {
+	if c.Origin == builtin {
 		return nil
 	}
 	if err := expr.CheckJSON(data, e.o.Limits.EventDepth); err != nil {

@@ -117,7 +117,7 @@ func (s *source) poll(ctx context.Context, from sdk.Cursor) (time.Duration, erro
 	}
 	if !batch.Next.IsZero() {
 		every = batch.Next.Sub(s.e.o.Clock.Now())
-		if s.conn.Origin == "builtin" {
+		if s.conn.Origin == builtin {
 			return max(every, 0), nil // a schedule may be exact
 		}
 	}

@@ -25,6 +25,16 @@ func (s *server) fillDisk(t *testing.T) (free func()) {
 	return func() { set(&old, nil) }
 }
 
+// triedInVain waits until the store could not be written so many times more.
+func (s *server) triedInVain(t *testing.T, times int) {
+	t.Helper()
+	count := func() int {
+		return strings.Count(s.Output(), "the store can't be written; running runs are kept and tried again")
+	}
+	before := count()
+	eventually(t, "the store to be tried in vain", func() (bool, any) { return count() >= before+times, count() })
+}
+
 // TestFullDisk holds D7: no event is accepted that can't be written, a run under
 // way is kept, and all goes on by itself when there is room again.
 func TestFullDisk(t *testing.T) {
@@ -46,8 +56,12 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("Retry-After %q, %+v", res.Header.Get("Retry-After"), p)
 		}
 	}
-	// Its outcome can't be written now; it is kept, and the call not repeated.
+	// Its outcome can't be written now, though it is tried; it is kept, and the
+	// call not repeated.
+	done := sink.Count()
 	sink.free()
+	eventually(t, "the end of the call", func() (bool, any) { return sink.Count() > done, nil })
+	s.triedInVain(t, 2)
 	res, body := s.send(t, http.MethodGet, "/readyz", token, nil, "")
 	if p := problem(t, res, body); p.Status != http.StatusServiceUnavailable || !strings.Contains(p.Detail, "the store can't be written") {
 		t.Errorf("GET /readyz on a full disk: %+v", p)

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -120,6 +121,9 @@ func TestDocuments(t *testing.T) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			r.document(t, docBlocks(t, path))
 		})
+	}
+	for name, ask := range exampleRuns() {
+		t.Run("examples/graphs/"+name, func(t *testing.T) { r.example(t, name, ask) })
 	}
 	t.Run("a second make run finds its data and token", func(t *testing.T) {
 		r.interrupt(t)
@@ -224,6 +228,57 @@ func (r *docRun) interrupt(tb testing.TB) {
 	})
 }
 
+// An exampleRun starts an example by hand and says what becomes of it.
+type exampleRun struct {
+	event string
+	// status is how each step ends, in written order.
+	status []string
+}
+
+func exampleRuns() map[string]exampleRun {
+	const hook = `{"body":%s,"headers":{},"query":{},"method":"POST","path":"x","params":{}}`
+	return map[string]exampleRun{
+		"task-completed": {fmt.Sprintf(hook, `{"event":"task.reopened","task":{}}`), []string{"skipped"}},
+		"signup":         {fmt.Sprintf(hook, `{"name":" Ada ","email":"ada@example.com"}`), []string{"succeeded", "succeeded", "succeeded"}},
+		// The demo's receiver knows no /status: the page is down.
+		"uptime": {`{"scheduled_at":"2026-11-24T10:00:00Z"}`, []string{"failed", "succeeded"}},
+	}
+}
+
+// example publishes an example graph, turns it ON and runs it.
+func (r *docRun) example(t *testing.T, name string, ask exampleRun) {
+	t.Helper()
+	c := r.client(t)
+	src, err := os.ReadFile(filepath.Join(r.root, "examples/graphs", name+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Deploy(t.Context(), name, []byte(r.rewrite.Replace(string(src))), client.YAML); err != nil {
+		t.Fatal(err)
+	}
+	run, _, err := c.StartRun(t.Context(), name, client.Start{Event: json.RawMessage(ask.event), Wait: 30 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range run.Steps {
+		got = append(got, string(s.Status))
+	}
+	if diff := cmp.Diff(ask.status, got); diff != "" || run.State != "succeeded" {
+		t.Errorf("run %s is %s, error %+v (-want +got):\n%s", run.ID, run.State, run.Error, diff)
+	}
+}
+
+// client speaks to the demo's server.
+func (r *docRun) client(tb testing.TB) *client.Client {
+	tb.Helper()
+	c, err := client.New(r.api, r.token, client.Options{HTTP: &http.Client{Timeout: patience, Transport: transport(tb)}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
 // document runs the blocks of one document.
 func (r *docRun) document(t *testing.T, blocks []docBlock) {
 	t.Helper()
@@ -293,7 +348,7 @@ func (r *docRun) commands(t *testing.T, sh *shell, where, text string, want docB
 // onlyReads says whether a block can be repeated.
 func onlyReads(text string) bool {
 	return strings.Contains(text, "curl ") &&
-		!regexp.MustCompile(`curl[^|]* (-X|-d|-T|--data\S*)\b|\b(make|cp|rm|mv|mkdir) `).MatchString(text)
+		!regexp.MustCompile(`curl[^|]* (-X|-d|-T|--data\S*)\b|\b(make|cp|rm|mv|mkdir) | > `).MatchString(text)
 }
 
 // graph checks a YAML block on the running server, which knows its plugins.
@@ -302,11 +357,7 @@ func (r *docRun) graph(t *testing.T, where, info, text string) {
 	if info == "steps" {
 		text = "name: fragment\ntrigger: {use: webhook, with: {path: fragment}}\nsteps:\n" + text
 	}
-	c, err := client.New(r.api, r.token, client.Options{HTTP: &http.Client{Timeout: patience, Transport: transport(t)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := c.Validate(t.Context(), []byte(text), client.YAML)
+	v, err := r.client(t).Validate(t.Context(), []byte(text), client.YAML)
 	if err != nil {
 		t.Fatalf("%s: %v", where, err)
 	}

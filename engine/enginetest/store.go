@@ -62,6 +62,7 @@ func RunStore(t *testing.T, open func(t testing.TB, dir string) Store) {
 		"a record is written once":                            recordOnce,
 		"records come back in their order":                    recordOrder,
 		"a finished run isn't open and doesn't change":        finished,
+		"the record that ends a run comes last":               lastRecord,
 		"open runs come oldest first, in pages":               openPages,
 		"lists are newest first and pages don't overlap":      listPages,
 		"runs are found by graph, state and time":             listFilters,
@@ -238,6 +239,20 @@ func finished(t *testing.T, s Store) {
 	want.State, want.EndedAt, want.Err = machine.Failed, at, fault
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("run (-want +got):\n%s", diff)
+	}
+}
+
+func lastRecord(t *testing.T, s Store) {
+	first := record(engine.RecordFired, "a!again", "")
+	last := record(engine.RecordSettled, "a#2", `{"v":1,"output":[1]}`)
+	mustCommit(t, s, &engine.Begin{Run: NewRun(1)}, &engine.Append{Run: RunID(1), Seq: 1, Record: first})
+	mustCommit(t, s, &engine.Append{Run: RunID(1), Seq: 2, Record: last}, &engine.Finish{Run: RunID(1), State: machine.Succeeded, At: at})
+	run, recs, err := s.Journal(t.Context(), RunID(1))
+	if err != nil || run.State != machine.Succeeded {
+		t.Fatalf("run = %+v, %v; want succeeded", run, err)
+	}
+	if diff := cmp.Diff([]engine.Record{first, last}, recs); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
 	}
 }
 

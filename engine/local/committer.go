@@ -34,8 +34,20 @@ type ticket struct {
 	entries []engine.Entry
 	// keep: try again until it is written.
 	keep bool
+	// done is closed, or then called by the committer, when err is known.
 	done chan struct{}
+	then func(error)
 	err  error
+}
+
+// settle tells whoever waits what has become of a ticket.
+func (t *ticket) settle(err error) {
+	t.err = err
+	if t.then != nil {
+		t.then(err)
+		return
+	}
+	close(t.done)
 }
 
 // Between tries of a commit that failed.
@@ -54,12 +66,20 @@ func newCommitter(store engine.JournalStore, log *slog.Logger) *committer {
 
 // submit queues entries; done is closed when they are on disk, or have failed.
 func (c *committer) submit(keep bool, entries ...engine.Entry) *ticket {
-	t := &ticket{entries: entries, keep: keep, done: make(chan struct{})}
+	return c.queue(&ticket{entries: entries, keep: keep, done: make(chan struct{})})
+}
+
+// submitThen is submit for those who don't wait: then must not block, the
+// next commit waits for it.
+func (c *committer) submitThen(then func(error), entries ...engine.Entry) {
+	c.queue(&ticket{entries: entries, keep: true, then: then})
+}
+
+func (c *committer) queue(t *ticket) *ticket {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
-		t.err = errStopped
-		close(t.done)
+		t.settle(errStopped)
 		return t
 	}
 	c.waiting = append(c.waiting, t)
@@ -105,7 +125,7 @@ func (c *committer) run(ctx context.Context) {
 		if err == nil {
 			held, delay = nil, firstRetry
 			for _, t := range batch {
-				close(t.done)
+				t.settle(nil)
 			}
 			continue
 		}
@@ -117,8 +137,7 @@ func (c *committer) run(ctx context.Context) {
 			// Stopping: what isn't written now is taken up again from its last
 			// record by the next process.
 			for _, t := range held {
-				t.err = err
-				close(t.done)
+				t.settle(err)
 			}
 			held = nil
 			continue
@@ -188,8 +207,7 @@ func (c *committer) refuse(batch []*ticket, err error) (held []*ticket) {
 			held = append(held, t)
 			continue
 		}
-		t.err = fmt.Errorf("the store can't be written: %w", err)
-		close(t.done)
+		t.settle(fmt.Errorf("the store can't be written: %w", err))
 	}
 	return held
 }

@@ -30,7 +30,7 @@ type run struct {
 	seq  int
 	// timers and effects are few at a time.
 	timers  []timer
-	effects []effect
+	effects []*attempt
 	cut     map[machine.Key]bool // withdrawn before they were sent
 	// doubts are open effects that a former process may have sent, and how often.
 	doubts map[machine.Key]int
@@ -42,12 +42,6 @@ type timer struct {
 	key machine.Key
 	due time.Time
 	t   *time.Timer // nil: far off
-}
-
-// An effect is a call under way.
-type effect struct {
-	key    machine.Key
-	cancel context.CancelCauseFunc
 }
 
 // start makes the machine, brings it up to the last record, and carries out
@@ -182,27 +176,65 @@ func (x *run) reopen(started map[machine.Key]bool) (todo []machine.Command, lost
 
 // apply gives one fact to the machine and carries out what follows from it. It
 // returns when the fact is durable; a fact that isn't awaited changes nothing.
-func (x *run) apply(f machine.Fact, rec engine.Record) error {
+func (x *run) apply(f machine.Fact, rec engine.Record) error { return x.applyThen(f, rec, nil) }
+
+// applyThen is apply for those who don't wait for the last fact of a run: then
+// is called when the fact is durable, or can't be made so, or wasn't awaited.
+func (x *run) applyThen(f machine.Fact, rec engine.Record, then func(error)) error {
 	x.mu.Lock()
-	if x.m == nil || x.ended {
-		x.mu.Unlock()
-		return nil
+	var cmds []machine.Command
+	if x.m != nil && !x.ended {
+		cmds = x.m.Apply(f)
 	}
-	cmds := x.m.Apply(f)
 	if cmds == nil { // not awaited
 		x.mu.Unlock()
+		if then != nil {
+			then(nil)
+		}
 		return nil
 	}
 	x.seq++
 	entries := []engine.Entry{&engine.Append{Run: x.id, Seq: x.seq, Record: rec}}
+	if end, ok := only(cmds); ok && then != nil {
+		x.ended = true
+		x.r.commit.submitThen(func(err error) {
+			if err == nil {
+				x.finish(end)
+			}
+			then(err)
+		}, append(entries, x.end(end))...)
+		x.mu.Unlock()
+		return nil
+	}
 	t := x.submitLocked(entries, cmds)
 	x.mu.Unlock()
 	<-t.done
-	if t.err != nil {
-		return t.err
+	if t.err == nil {
+		x.carryOut(cmds, nil)
 	}
-	x.carryOut(cmds, nil)
-	return nil
+	if then != nil {
+		then(t.err)
+		return nil
+	}
+	return t.err
+}
+
+// only gives the end of a run when nothing else is to be done.
+func only(cmds []machine.Command) (end *machine.End, ok bool) {
+	for _, c := range cmds {
+		switch c := c.(type) {
+		case *machine.End:
+			end = c
+		case *machine.Withdraw: // of a timer: the end stops them all
+		default:
+			return nil, false
+		}
+	}
+	return end, end != nil
+}
+
+func (x *run) end(e *machine.End) *engine.Finish {
+	return &engine.Finish{Run: x.id, State: e.State, At: x.r.o.Clock.Now(), Err: e.Err}
 }
 
 // submitLocked hands entries to the committer, with the run's end if the
@@ -211,7 +243,7 @@ func (x *run) submitLocked(entries []engine.Entry, cmds []machine.Command) *tick
 	for _, c := range cmds {
 		if end, ok := c.(*machine.End); ok {
 			x.ended = true
-			entries = append(entries, &engine.Finish{Run: x.id, State: end.State, At: x.r.o.Clock.Now(), Err: end.Err})
+			entries = append(entries, x.end(end))
 		}
 	}
 	return x.r.commit.submit(true, entries...)
@@ -343,8 +375,8 @@ func (x *run) stopTimers() {
 func (x *run) park() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, e := range x.effects {
-		e.cancel(errParked)
+	for _, c := range x.effects {
+		c.cancel(errParked)
 	}
 }
 
@@ -355,8 +387,8 @@ func (x *run) withdraw(k machine.Key) {
 	if x.forget(k) {
 		return
 	}
-	if i := slices.IndexFunc(x.effects, func(e effect) bool { return e.key == k }); i >= 0 {
-		x.effects[i].cancel(errWithdrawn)
+	if i := slices.IndexFunc(x.effects, func(c *attempt) bool { return c.effect.Key == k }); i >= 0 {
+		x.effects[i].end(errWithdrawn)
 	} else if x.m.Effect(k) != nil { // not sent yet
 		if x.cut == nil {
 			x.cut = map[machine.Key]bool{}
@@ -379,36 +411,42 @@ func (x *run) perform(e *machine.Effect) {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	if !x.sent(e.Key, cancel) {
+	c := &attempt{x: x, ctx: ctx, cancel: cancel, effect: e, began: x.r.o.Clock.Now()}
+	if !x.sent(c) {
 		return
 	}
-	call := ctx
 	if e.Timeout > 0 {
 		var stop context.CancelFunc
-		call, stop = context.WithTimeout(ctx, e.Timeout)
+		c.ctx, stop = context.WithTimeoutCause(ctx, e.Timeout, errTimedOut)
 		defer stop()
+		defer context.AfterFunc(c.ctx, c.grace)()
 	}
-	c := &attempt{x: x, ctx: call, effect: e, began: x.r.o.Clock.Now()}
-	defer context.AfterFunc(call, c.ending)()
-	if call.Err() != nil { // withdrawn before it was sent
+	if ctx.Err() != nil { // withdrawn before it was sent
 		c.settle(engine.Outcome{Err: &machine.Error{Kind: machine.KindCancelled}})
 		return
 	}
-	c.settle(x.r.worker.Perform(call, engine.Job{Run: x.id, Graph: x.head.Graph, Version: x.head.Version, Effect: e}))
+	c.settle(x.r.worker.Perform(c.ctx, engine.Job{Run: x.id, Graph: x.head.Graph, Version: x.head.Version, Effect: e}))
 }
 
 // An attempt is a call that is owed an outcome: the connector's, or ours when
 // it doesn't end in time.
 type attempt struct {
 	x       *run
-	ctx     context.Context //nolint:containedctx // of the call that it stands for
+	ctx     context.Context // of the call that it stands for
+	cancel  context.CancelCauseFunc
 	effect  *machine.Effect
 	began   time.Time
 	settled atomic.Bool
 }
 
-// ending gives a call that was ended Grace to say what has become of it.
-func (c *attempt) ending() {
+// end cuts the call short.
+func (c *attempt) end(cause error) {
+	c.cancel(cause)
+	c.grace()
+}
+
+// grace gives a call that was ended Grace to say what has become of it.
+func (c *attempt) grace() {
 	time.AfterFunc(c.x.r.o.Grace, func() {
 		if c.settled.Load() || !c.x.r.enter() {
 			return
@@ -425,26 +463,26 @@ func (c *attempt) settle(out engine.Outcome) {
 	}
 	x := c.x
 	x.mu.Lock()
-	x.effects = slices.DeleteFunc(x.effects, func(e effect) bool { return e.key == c.effect.Key })
+	x.effects = slices.DeleteFunc(x.effects, func(e *attempt) bool { return e == c })
 	x.mu.Unlock()
 	if out, ok := judge(c.ctx, c.effect, out); ok {
 		x.settle(c.effect, c.began, out)
 	}
 }
 
-// sent notes an effect under way; false when the run has ended meanwhile.
-func (x *run) sent(k machine.Key, cancel context.CancelCauseFunc) bool {
+// sent notes a call under way; false when the run has ended meanwhile.
+func (x *run) sent(c *attempt) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.ended {
 		return false
 	}
-	x.effects = append(x.effects, effect{k, cancel})
+	x.effects = append(x.effects, c)
 	switch {
-	case x.cut[k]:
-		cancel(errWithdrawn)
+	case x.cut[c.effect.Key]:
+		c.cancel(errWithdrawn)
 	case x.r.parked.Load():
-		cancel(errParked)
+		c.cancel(errParked)
 	}
 	return true
 }
@@ -498,9 +536,14 @@ func judge(ctx context.Context, e *machine.Effect, out engine.Outcome) (engine.O
 func (x *run) settle(e *machine.Effect, began time.Time, out engine.Outcome) {
 	at := x.r.o.Clock.Now()
 	rec := engine.NewSettled(e.Key, at, began, e.Digest, out)
-	x.report(x.apply(machine.Fact{
+	f := machine.Fact{
 		Key: e.Key, At: machine.Millis(at.UnixMilli()), Of: &machine.Settled{Output: out.Output, Err: out.Err, Input: e.Digest},
-	}, rec))
+	}
+	x.r.active.Add(1) // until it is durable; the caller's own count holds it above 0
+	_ = x.applyThen(f, rec, func(err error) {
+		defer x.r.active.Done()
+		x.report(err)
+	})
 }
 
 // report logs what nobody waits for. A failure here means that the process is

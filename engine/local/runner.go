@@ -72,6 +72,8 @@ var (
 	// errParked is why an effect's context ends at shutdown: its outcome isn't
 	// recorded, the next process finds it in doubt.
 	errParked = errors.New("the engine has stopped")
+	// errTimedOut is why it ends when the step's timeout has passed.
+	errTimedOut = errors.New("the attempt's timeout has passed")
 	// errWithdrawn is why it ends when the run takes it back.
 	errWithdrawn = errors.New("the run has withdrawn it")
 )

@@ -38,10 +38,13 @@ func (s *Store) Commit(_ context.Context, entries []engine.Entry) error {
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	for _, e := range entries {
-		if err = s.write1(e); err != nil {
-			break
+	for i := 0; i < len(entries) && err == nil; i++ {
+		if last, end, ok := ending(entries[i:]); ok {
+			err = s.finish(end, last)
+			i++
+			continue
 		}
+		err = s.write1(entries[i])
 	}
 	if err == nil {
 		err = s.w.exec(&s.w.commit)
@@ -68,21 +71,43 @@ func (s *Store) write1(e engine.Entry) error {
 		r := &e.Record
 		return s.w.exec(&s.w.append, e.Run[:], string(r.Path), int64(r.Kind), int64(e.Seq), r.At.UnixMilli(), r.Body)
 	case *engine.Finish:
-		var msg any
-		if e.Err != nil {
-			c := *e.Err
-			c.Data = nil // stands in the journal
-			b, err := json.Marshal(&c)
-			if err != nil {
-				return err
-			}
-			msg = string(b)
-		}
-		return s.w.exec(&s.w.finish, int64(stateNumber(e.State)), e.At.UnixMilli(), msg, e.Run[:])
+		return s.finish(e, nil)
 	case *engine.Move:
 		return s.w.exec(&s.w.move, int64(e.Mark.Graph), e.Mark.Trigger, e.Mark.Cursor)
 	}
 	return fmt.Errorf("unknown entry %T", e)
+}
+
+// ending says whether entries begin with a record and the end that it has led to.
+func ending(entries []engine.Entry) (*engine.Record, *engine.Finish, bool) {
+	if len(entries) < 2 {
+		return nil, nil, false
+	}
+	a, ok := entries[0].(*engine.Append)
+	f, ok2 := entries[1].(*engine.Finish)
+	if !ok || !ok2 || a.Run != f.Run {
+		return nil, nil, false
+	}
+	return &a.Record, f, true
+}
+
+// finish ends a run, with the record that has ended it.
+func (s *Store) finish(e *engine.Finish, last *engine.Record) error {
+	var fault any
+	if e.Err != nil {
+		c := *e.Err
+		c.Data = nil // stands in the record
+		b, err := json.Marshal(&c)
+		if err != nil {
+			return err
+		}
+		fault = string(b)
+	}
+	state, at := int64(stateNumber(e.State)), e.At.UnixMilli()
+	if last == nil {
+		return s.w.exec(&s.w.finish, state, at, fault, e.Run[:])
+	}
+	return s.w.exec(&s.w.finishWith, state, at, fault, string(last.Path), int64(last.Kind), last.At.UnixMilli(), last.Body, e.Run[:])
 }
 
 func (s *Store) begin(e *engine.Begin) error {
@@ -137,13 +162,16 @@ func scanRun(row interface{ Scan(...any) error }, more ...any) (engine.Run, erro
 // Journal implements engine.JournalStore.
 func (s *Store) Journal(ctx context.Context, id engine.RunID) (engine.Run, []engine.Record, error) {
 	op := "read run " + id.String()
-	var event []byte
+	var event, lastBody []byte
+	var lastPath sql.NullString
+	var lastKind, lastAt sql.NullInt64
 	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return engine.Run{}, nil, fmt.Errorf("%s: %w", op, err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	r, err := scanRun(tx.QueryRowContext(ctx, `SELECT `+runColumns+`, event FROM runs WHERE id = ?`, id[:]), &event)
+	r, err := scanRun(tx.QueryRowContext(ctx, `SELECT `+runColumns+`, event, last_path, last_kind, last_at, last_body FROM runs WHERE id = ?`, id[:]),
+		&event, &lastPath, &lastKind, &lastAt, &lastBody)
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, nil, &engine.Error{Kind: engine.NotFound, Op: op, Err: errors.New("there is no such run")}
 	}
@@ -168,6 +196,12 @@ func (s *Store) Journal(ctx context.Context, id engine.RunID) (engine.Run, []eng
 	}
 	if err := rows.Err(); err != nil {
 		return r, nil, fmt.Errorf("%s: %w", op, err)
+	}
+	if lastPath.Valid {
+		recs = append(recs, engine.Record{
+			Kind: engine.RecordKind(lastKind.Int64), Path: machine.Key(lastPath.String),
+			At: time.UnixMilli(lastAt.Int64).UTC(), Body: lastBody,
+		})
 	}
 	return r, recs, nil
 }

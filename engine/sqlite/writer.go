@@ -17,6 +17,7 @@ type writer struct {
 
 	begin, commit, rollback                     statement
 	beginRun, key, keyRun, append, finish, move statement
+	finishWith                                  statement
 }
 
 type statement struct {
@@ -30,16 +31,17 @@ func newWriter(ctx context.Context, conn any) (*writer, error) {
 		return nil, fmt.Errorf("the driver's connection is a %T", conn)
 	}
 	w := &writer{
-		conn:     c,
-		begin:    statement{sql: `BEGIN IMMEDIATE`},
-		commit:   statement{sql: `COMMIT`},
-		rollback: statement{sql: `ROLLBACK`},
-		beginRun: statement{sql: `INSERT INTO runs(id, graph, version, state, attempt, accepted_at, key, event) VALUES(?,?,?,?,?,?,?,?)`},
-		key:      statement{sql: `INSERT INTO keys(graph, key, run) VALUES(?,?,?) ON CONFLICT DO NOTHING`},
-		keyRun:   statement{sql: `SELECT run FROM keys WHERE graph = ? AND key = ?`},
-		append:   statement{sql: `INSERT INTO journal(run, path, kind, seq, at, body) VALUES(?,?,?,?,?,?) ON CONFLICT DO NOTHING`},
-		finish:   statement{sql: `UPDATE runs SET state = ?, ended_at = ?, error = ? WHERE id = ? AND state < 3`},
-		move:     statement{sql: `INSERT INTO marks(graph, trigger, cursor) VALUES(?,?,?) ON CONFLICT(graph, trigger) DO UPDATE SET cursor = excluded.cursor`},
+		conn:       c,
+		begin:      statement{sql: `BEGIN IMMEDIATE`},
+		commit:     statement{sql: `COMMIT`},
+		rollback:   statement{sql: `ROLLBACK`},
+		beginRun:   statement{sql: `INSERT INTO runs(id, graph, version, state, attempt, accepted_at, key, event) VALUES(?,?,?,?,?,?,?,?)`},
+		key:        statement{sql: `INSERT INTO keys(graph, key, run) VALUES(?,?,?) ON CONFLICT DO NOTHING`},
+		keyRun:     statement{sql: `SELECT run FROM keys WHERE graph = ? AND key = ?`},
+		append:     statement{sql: `INSERT INTO journal(run, path, kind, seq, at, body) VALUES(?,?,?,?,?,?) ON CONFLICT DO NOTHING`},
+		finish:     statement{sql: `UPDATE runs SET state = ?, ended_at = ?, error = ? WHERE id = ? AND state < 3`},
+		finishWith: statement{sql: `UPDATE runs SET state = ?, ended_at = ?, error = ?, last_path = ?, last_kind = ?, last_at = ?, last_body = ? WHERE id = ? AND state < 3`},
+		move:       statement{sql: `INSERT INTO marks(graph, trigger, cursor) VALUES(?,?,?) ON CONFLICT(graph, trigger) DO UPDATE SET cursor = excluded.cursor`},
 	}
 	p, ok := conn.(driver.ConnPrepareContext)
 	if !ok {
@@ -56,7 +58,7 @@ func newWriter(ctx context.Context, conn any) (*writer, error) {
 }
 
 func (w *writer) all() []*statement {
-	return []*statement{&w.begin, &w.commit, &w.rollback, &w.beginRun, &w.key, &w.keyRun, &w.append, &w.finish, &w.move}
+	return []*statement{&w.begin, &w.commit, &w.rollback, &w.beginRun, &w.key, &w.keyRun, &w.append, &w.finish, &w.finishWith, &w.move}
 }
 
 func (w *writer) close() error {

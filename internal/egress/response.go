@@ -153,7 +153,7 @@ func (b *body) finish(err error) {
 	}
 	b.over = true
 	ended := errors.Is(err, io.EOF) && b.decoded == &b.wire
-	if err == io.EOF { //nolint:errorlint // the same
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	if err == nil && !ended && b.size-b.wire.received <= drainBytes {

@@ -26,7 +26,8 @@ CREATE TABLE versions (
   PRIMARY KEY (graph, number)
 ) STRICT, WITHOUT ROWID;
 
--- One row a run. The event stands last, so that lists don't read it.
+-- One row a run. What lists don't read stands last. The record that ended the
+-- run is kept here and not in the journal: one row less for each run.
 CREATE TABLE runs (
   id          BLOB NOT NULL PRIMARY KEY, -- UUIDv7: rows come in order
   graph       INTEGER NOT NULL,
@@ -37,7 +38,11 @@ CREATE TABLE runs (
   ended_at    INTEGER,
   key         TEXT,
   error       TEXT,                      -- JSON, machine.Error
-  event       BLOB NOT NULL              -- JSON, as it was accepted
+  last_path   TEXT,                      -- of the record that ended it
+  last_kind   INTEGER,
+  last_at     INTEGER,
+  event       BLOB NOT NULL,             -- JSON, as it was accepted
+  last_body   BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX runs_graph ON runs(graph, id);
 CREATE INDEX runs_open ON runs(id) WHERE state < 3;
