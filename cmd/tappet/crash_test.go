@@ -180,12 +180,13 @@ func (c *crash) run(t *testing.T) {
 		if lives > 2*c.kills {
 			t.Fatalf("only %d of %d lives ended with %d unanswered requests", done, lives, crashFlying)
 		}
-		if c.life(t, s) >= crashFlying {
+		counts := c.life(t, s) >= crashFlying
+		if counts {
 			done++
 		}
 		s = c.start(t)
 		c.keep(t, s)
-		if done%crashBatch == 0 || done == c.kills {
+		if counts && (done%crashBatch == 0 || done == c.kills) {
 			s.idle(t)
 			if c.count(); c.untilLoss && c.lost > 0 {
 				break

@@ -261,6 +261,20 @@ func TestTokenIsPrintedOnce(t *testing.T) {
 	})
 }
 
+// TestDemoOfAnotherFolder: the token of a folder that was made without --demo is
+// known by its hash alone.
+func TestDemoOfAnotherFolder(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	s := launch(t, command(t, binary(t), "serve", "--data", data, "--addr", "127.0.0.1:0"), token)
+	s.signal(t, syscall.SIGTERM)
+	s.wantExit(t, 0)
+	out := refused(t, 1, "serve", "--demo", "--data", data, "--addr", "127.0.0.1:0", "--demo-receiver", "127.0.0.1:0")
+	if !strings.Contains(out, "tappet: the demo needs the admin token") || !strings.Contains(out, filepath.Join(data, "admin.token")) {
+		t.Errorf("it says: %s", out)
+	}
+}
+
 // walk calls each for a folder and all that is below.
 func walk(t *testing.T, dir string, each func(path string, mode os.FileMode)) {
 	t.Helper()

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -50,6 +51,12 @@ what was accepted goes on at the next start either way.`,
 	return c
 }
 
+// heapFloor is memory that is reserved and never touched: it takes addresses,
+// no pages. The collector runs when the heap has doubled, and a busy engine's
+// heap is so small that it would do little else; with the floor it runs a fifth
+// as often, for at most this much more memory.
+const heapFloor = 32 << 20
+
 // serve runs until ctx ends.
 func serve(ctx context.Context, s settings, out io.Writer) (err error) {
 	log, err := s.logger()
@@ -57,6 +64,8 @@ func serve(ctx context.Context, s settings, out io.Writer) (err error) {
 		return err
 	}
 	slog.SetDefault(log)
+	ballast := make([]byte, heapFloor)
+	defer runtime.KeepAlive(ballast)
 	var demo *receiver
 	if s.demo {
 		if demo, err = newReceiver(s.demoReceiver); err != nil {
@@ -67,12 +76,12 @@ func serve(ctx context.Context, s settings, out io.Writer) (err error) {
 	}
 	listener, err := listen(ctx, s.addr, "--addr")
 	if err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	defer listener.Close()
 	e, err := open(ctx, s, log)
 	if err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	defer func() { err = errors.Join(err, e.close()) }()
 	auth, token, fresh, err := openAccess(s.data, s.demo)
@@ -90,8 +99,8 @@ func serve(ctx context.Context, s settings, out io.Writer) (err error) {
 	if fresh && !s.demo && os.Getenv("TAPPET_ADMIN_TOKEN") == "" {
 		fmt.Fprintf(out, "admin token, shown this once: %s\n", token)
 	}
-	fmt.Fprintf(out, "listening on %s\n", url)
 	return e.live(ctx, server.HTTPServer(s.addr), listener, func(ctx context.Context) error {
+		fmt.Fprintf(out, "listening on %s\n", url)
 		if demo == nil {
 			return nil
 		}
@@ -155,13 +164,29 @@ func open(ctx context.Context, s settings, log *slog.Logger) (p *parts, err erro
 	return p, err
 }
 
-// live starts the engine, serves, and stops everything in order when ctx ends:
-// no more requests, then no more events, then runs.
-func (p *parts) live(ctx context.Context, srv *http.Server, l net.Listener, then func(context.Context) error) error {
-	if err := p.engine.Start(ctx); err != nil {
-		return err
+// unlessStopped drops the failure of a start that a signal has cut short: who
+// asked for an end has it.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
 	}
+	return err
+}
+
+// live starts the engine, serves, calls then, and stops everything in order when
+// ctx ends or then fails: no more requests, then no more events, then runs.
+func (p *parts) live(ctx context.Context, srv *http.Server, l net.Listener, then func(context.Context) error) error {
+	grace := func() (context.Context, context.CancelFunc) {
+		return context.WithTimeout(context.WithoutCancel(ctx), p.drain+5*time.Second)
+	}
+	// Before the start, so that no change falls between it and the first look.
 	p.plugins.OnChange(func() { p.engine.Rebind(context.WithoutCancel(ctx)) })
+	if err := p.engine.Start(ctx); err != nil {
+		// What it had begun must end before the store is closed.
+		end, cancel := grace()
+		defer cancel()
+		return errors.Join(unlessStopped(ctx, err), p.engine.Stop(end))
+	}
 	failed := make(chan error, 2)
 	go func() { failed <- srv.Serve(l) }()
 	go func() {
@@ -174,12 +199,12 @@ func (p *parts) live(ctx context.Context, srv *http.Server, l net.Listener, then
 	case <-ctx.Done():
 	case cause = <-failed:
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.drain+5*time.Second)
+	end, cancel := grace()
 	defer cancel()
 	stopped := make(chan error, 1)
-	go func() { stopped <- srv.Shutdown(grace) }()
+	go func() { stopped <- srv.Shutdown(end) }()
 	// Callers who wait for a run's answer are let go by the end of the runs.
-	err := p.engine.Stop(grace)
+	err := p.engine.Stop(end)
 	return errors.Join(cause, err, <-stopped)
 }
 

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/http"
@@ -209,6 +210,32 @@ func TestStopUnderLoad(t *testing.T) {
 	}
 	if lost != 0 || twice != 0 {
 		t.Errorf("of %d acknowledged events %d were lost and %d sent twice", len(acked), lost, twice)
+	}
+}
+
+// TestStopWhileStarting: a signal that comes before the program is ready is
+// obeyed all the same, is no failure, and harms nothing.
+func TestStopWhileStarting(t *testing.T) {
+	t.Parallel()
+	for range 10 {
+		data := filepath.Join(t.TempDir(), "data")
+		cmd := command(t, binary(t), "serve", "--data", data, "--addr", "127.0.0.1:0")
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the data folder to be taken", func() (bool, any) {
+			_, err := os.Stat(filepath.Join(data, "tappet.lock"))
+			return err == nil, err
+		})
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Fatalf("%v: %s", err, &out)
+		}
+		start(t, data).wantReady(t) // what was half made is made whole
 	}
 }
 
