@@ -296,10 +296,10 @@ func (x *run) spawn(e *machine.Effect) {
 	if !x.r.enter() {
 		return // stopping: it is open, the next process sends it
 	}
-	go func() {
+	x.r.crew.do(func() {
 		defer x.r.active.Done()
 		x.perform(e)
-	}()
+	})
 }
 
 func (x *run) finish(end *machine.End) {

@@ -58,6 +58,7 @@ type Runner struct {
 	over    bool
 	active  sync.WaitGroup // goroutines that drive runs
 	open    atomic.Int64
+	crew    *crew
 	// parked: calls under way are left to the next process.
 	parked atomic.Bool
 }
@@ -100,7 +101,7 @@ func New(store engine.JournalStore, o Options) *Runner {
 	}
 	return &Runner{
 		store: store, o: o, commit: newCommitter(store, o.Log),
-		runs: map[engine.RunID]*run{}, serving: make(chan struct{}),
+		runs: map[engine.RunID]*run{}, serving: make(chan struct{}), crew: newCrew(),
 	}
 }
 
@@ -139,6 +140,7 @@ func (r *Runner) Serve(ctx context.Context, w engine.Worker) error {
 	r.each((*run).park)
 	stopCommits()
 	committing.Wait()
+	r.crew.dismiss()
 	timer.Reset(r.o.Grace)
 	select {
 	case <-drained:
@@ -302,10 +304,11 @@ func (r *Runner) begin(begins []*engine.Begin, runs []*run, err error) {
 		case !b.Existing.IsZero() || !r.enter():
 			r.drop(runs[i : i+1])
 		default:
-			go func() {
+			x := runs[i]
+			r.crew.do(func() {
 				defer r.active.Done()
-				runs[i].start(b.Run, nil)
-			}()
+				x.start(b.Run, nil)
+			})
 		}
 	}
 }
@@ -384,10 +387,10 @@ func (r *Runner) load(ctx context.Context, x *run) bool {
 	if recs == nil {
 		recs = []engine.Record{} // taken up again, though nothing was recorded
 	}
-	go func() {
+	r.crew.do(func() {
 		defer r.active.Done()
 		x.start(head, recs)
-	}()
+	})
 	return true
 }
 
