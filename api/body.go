@@ -52,8 +52,8 @@ type bound struct {
 	setting string
 }
 
-func (l Limits) requestBound() bound { return bound{l.RequestBody, "api.max_request_body"} }
-func (l Limits) hookBound() bound    { return bound{l.HookBody, "hooks.max_body"} }
+func (l Limits) requestBound() bound { return bound{l.RequestBody, "limits.request_body"} }
+func (l Limits) hookBound() bound    { return bound{l.HookBody, "limits.hook_body"} }
 
 func (b bound) exceeded() *Problem {
 	return classOf(engine.TooLarge).problem(
@@ -106,7 +106,7 @@ func readDeclared(r io.Reader, n int64) ([]byte, *Problem) {
 func unreadable(err error) *Problem {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return classOfStatus(http.StatusRequestTimeout).problem(
-			"the body did not come within the time limit (api.read_timeout)")
+			"the body did not come within the time limit (limits.read_timeout)")
 	}
 	return classOfStatus(http.StatusBadRequest).problem("the body broke off or is wrongly framed")
 }

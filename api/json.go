@@ -80,7 +80,7 @@ func walk(b []byte, depth int, fold bool) *ProblemError {
 		case json.Delim('{'), json.Delim('['):
 			if len(open) == depth {
 				x := at(b, d.InputOffset()-1, "limit",
-					fmt.Sprintf("it is nested more than %d deep, which is the limit (api.max_depth)", depth))
+					fmt.Sprintf("it is nested more than %d deep, which is the limit (limits.event_depth)", depth))
 				x.Pointer = pointerTo(open)
 				return x
 			}

@@ -6,26 +6,26 @@ import "time"
 // refusal names the limit and the setting, which is given in parentheses.
 type Limits struct {
 	// RequestBody is how many bytes a REST call may send: 2 MiB
-	// (api.max_request_body).
+	// (limits.request_body).
 	RequestBody int64
-	// HookBody is how many bytes a webhook may send: 10 MiB (hooks.max_body).
+	// HookBody is how many bytes a webhook may send: 10 MiB (limits.hook_body).
 	HookBody int64
 	// Header is how many bytes the request line and the header may have
-	// together: 64 KiB (api.max_header).
+	// together: 64 KiB (limits.header).
 	Header int
-	// ReadHeader limits the reading of a header: 10 s (api.read_header_timeout).
+	// ReadHeader limits the reading of a header: 10 s (limits.read_header_timeout).
 	ReadHeader time.Duration
-	// Read limits the reading of a whole request: 60 s (api.read_timeout).
+	// Read limits the reading of a whole request: 60 s (limits.read_timeout).
 	Read time.Duration
 	// Write limits all from the end of the header to the end of the answer, so
 	// it must exceed Read, Wait and the longest wait of a webhook: 3 min
-	// (api.write_timeout).
+	// (limits.write_timeout).
 	Write time.Duration
-	// Idle is how long an unused connection is kept: 2 min (api.idle_timeout).
+	// Idle is how long an unused connection is kept: 2 min (limits.idle_timeout).
 	Idle time.Duration
-	// Wait is the most that ?wait may ask for: 60 s (api.max_wait).
+	// Wait is the most that ?wait may ask for: 60 s (limits.wait).
 	Wait time.Duration
-	// Depth is how deep an event may be nested: 160 (api.max_depth).
+	// Depth is how deep an event may be nested: 160 (limits.event_depth).
 	Depth int
 }
 

@@ -98,6 +98,10 @@ func classOf(k engine.Kind) class {
 		return class{"overloaded", http.StatusTooManyRequests, "Too much is open at present"}
 	case engine.Unavailable:
 		return class{"unavailable", http.StatusServiceUnavailable, "It can't be done for the moment"}
+	case engine.Unauthorized:
+		return class{unauthorized, http.StatusUnauthorized, "Credentials are needed"}
+	case engine.Unsupported:
+		return class{mediaType, http.StatusUnsupportedMediaType, "The body has a type that isn't taken here"}
 	case engine.Refused:
 		return class{"refused", http.StatusForbidden, "The request is not taken"}
 	case engine.MethodNotAllowed:
@@ -150,7 +154,8 @@ func problemOf(err error) *Problem {
 		_ = p.with("Retry-After", retryAfter(e.RetryAfter))
 	case engine.MethodNotAllowed:
 		_ = p.with("Allow", strings.Join(e.Allow, ", "))
-	case engine.Invalid, engine.NotFound, engine.Conflict, engine.TooLarge, engine.Refused, engine.Internal:
+	case engine.Invalid, engine.NotFound, engine.Conflict, engine.TooLarge, engine.Refused, engine.Unauthorized,
+		engine.Unsupported, engine.Internal:
 	}
 	return p
 }

@@ -21,7 +21,7 @@ func TestEachKindHasItsStatus(t *testing.T) {
 	t.Parallel()
 	want := map[engine.Kind]int{
 		engine.Invalid: 422, engine.NotFound: 404, engine.Conflict: 409, engine.TooLarge: 413, engine.Overloaded: 429,
-		engine.Unavailable: 503, engine.Refused: 403, engine.MethodNotAllowed: 405, engine.Internal: 500,
+		engine.Unavailable: 503, engine.Refused: 403, engine.Unauthorized: 401, engine.Unsupported: 415, engine.MethodNotAllowed: 405, engine.Internal: 500,
 	}
 	for _, k := range engine.Kinds() {
 		f := newFake()

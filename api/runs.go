@@ -166,7 +166,7 @@ func (s *Server) waitOf(text string) (time.Duration, error) {
 	case err != nil:
 		return 0, invalidParameter("wait", fmt.Sprintf("%.40q is not a duration such as 20s", text))
 	case d < 0 || d > s.limits.Wait:
-		return 0, invalidParameter("wait", fmt.Sprintf("it must be from 0s to %s (api.max_wait)", s.limits.Wait))
+		return 0, invalidParameter("wait", fmt.Sprintf("it must be from 0s to %s (limits.wait)", s.limits.Wait))
 	}
 	return d, nil
 }

@@ -211,8 +211,11 @@ func (s *Server) problem(c *call, err error) *Problem {
 	p := problemOf(err)
 	if p.Status >= http.StatusInternalServerError {
 		level := slog.LevelError
-		if p.Status == http.StatusServiceUnavailable {
-			level = slog.LevelWarn
+		switch {
+		case p.Status == http.StatusServiceUnavailable: // whoever caused it has said so, once
+			level = slog.LevelDebug
+		case c.r.Context().Err() != nil: // the caller is gone: nobody was failed
+			level = slog.LevelDebug
 		}
 		s.log.Log(c.r.Context(), level, "request failed", "error", err, "request_id", c.id, "method", c.r.Method,
 			"path", c.r.URL.Path)

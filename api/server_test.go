@@ -141,9 +141,9 @@ func TestBadBodies(t *testing.T) {
 		status                                  int
 		kind, says                              string
 	}{
-		{"20 MB document", "POST", "/api/v1/graphs", js, strings.Repeat(" ", 20<<20), 413, "too_large", "2097152 bytes, which is the limit (api.max_request_body)"},
-		{"20 MB event", "POST", runs, js, strings.Repeat(" ", 20<<20), 413, "too_large", "(api.max_request_body)"},
-		{"20 MB hook", "POST", "/hooks/orders", js, strings.Repeat(" ", 20<<20), 413, "too_large", "10485760 bytes, which is the limit (hooks.max_body)"},
+		{"20 MB document", "POST", "/api/v1/graphs", js, strings.Repeat(" ", 20<<20), 413, "too_large", "2097152 bytes, which is the limit (limits.request_body)"},
+		{"20 MB event", "POST", runs, js, strings.Repeat(" ", 20<<20), 413, "too_large", "(limits.request_body)"},
+		{"20 MB hook", "POST", "/hooks/orders", js, strings.Repeat(" ", 20<<20), 413, "too_large", "10485760 bytes, which is the limit (limits.hook_body)"},
 		{"form as document", "POST", "/api/v1/graphs", "application/x-www-form-urlencoded", "a=1", 415, "unsupported_media_type", "application/yaml"},
 		{"no content type", "PUT", "/api/v1/graphs/orders/draft", "", "{}", 415, "unsupported_media_type", "Content-Type is missing"},
 		{"not UTF-8 by name", "POST", "/api/v1/graphs", ya + "; charset=latin1", "a", 415, "unsupported_media_type", "UTF-8"},
@@ -159,7 +159,7 @@ func TestBadBodies(t *testing.T) {
 		{"a body where none is taken", "POST", "/api/v1/graphs/orders/publish", js, `{"force":true}`, 422, "invalid", "takes no body"},
 		{"a long body where none is taken", "POST", "/api/v1/graphs/orders/publish", js, strings.Repeat("x", 1000), 422, "invalid", "takes no body"},
 		{"wait isn't a duration", "POST", runs + "?wait=20", js, "{}", 422, "invalid", "not a duration such as 20s"},
-		{"wait is too long", "POST", runs + "?wait=2m", js, "{}", 422, "invalid", "1m0s (api.max_wait)"},
+		{"wait is too long", "POST", runs + "?wait=2m", js, "{}", 422, "invalid", "1m0s (limits.wait)"},
 		{"two documents asked for", "GET", "/api/v1/graphs/orders?draft&version=1", "", "", 422, "invalid", "either draft or version"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -16,12 +16,12 @@ type System struct {
 
 // SystemLimits are the limits that a caller meets.
 type SystemLimits struct {
-	RequestBody int64  `json:"request_body" doc:"Bytes of a call's body (api.max_request_body)." example:"2097152"`
-	HookBody    int64  `json:"hook_body" doc:"Bytes of a webhook's body (hooks.max_body)." example:"10485760"`
-	Header      int    `json:"header" doc:"Bytes of a request's header (api.max_header)." example:"65536"`
-	ReadTimeout string `json:"read_timeout" doc:"Time for a whole request to come in (api.read_timeout)." example:"1m0s"`
-	Wait        string `json:"wait" doc:"The most that wait may ask for (api.max_wait)." example:"1m0s"`
-	EventDepth  int    `json:"event_depth" doc:"How deep an event may be nested (api.max_depth)." example:"160"`
+	RequestBody int64  `json:"request_body" doc:"Bytes of a call's body (limits.request_body)." example:"2097152"`
+	HookBody    int64  `json:"hook_body" doc:"Bytes of a webhook's body (limits.hook_body)." example:"10485760"`
+	Header      int    `json:"header" doc:"Bytes of a request's header (limits.header)." example:"65536"`
+	ReadTimeout string `json:"read_timeout" doc:"Time for a whole request to come in (limits.read_timeout)." example:"1m0s"`
+	Wait        string `json:"wait" doc:"The most that wait may ask for (limits.wait)." example:"1m0s"`
+	EventDepth  int    `json:"event_depth" doc:"How deep an event may be nested (limits.event_depth)." example:"160"`
 }
 
 // Status is the answer to a probe.

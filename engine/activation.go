@@ -205,6 +205,9 @@ func (e *Engine) rebind(ctx context.Context, g StoredGraph) {
 // bind replaces a graph's binding. It is called under mu. A plan that isn't
 // ready binds nothing but is shown.
 func (e *Engine) bind(g StoredGraph, p *plan) {
+	if e.stopped {
+		return
+	}
 	old := e.bindings[g.ID]
 	b := &binding{graph: g, version: g.Version, fixed: p.checks}
 	e.bindings[g.ID] = b
@@ -301,7 +304,7 @@ func newRoute(g StoredGraph, p *plan) (*route, error) {
 
 // Hook gives a request to the webhook trigger whose path it is. Errors are of
 // kind NotFound, MethodNotAllowed, Refused (by the trigger; the cause is an
-// *sdk.Error), Overloaded or Unavailable. It may wait for the run's answer, up
+// *sdk.Error) and its like, Overloaded or Unavailable. It may wait for the run's answer, up
 // to Limits.HookWait or the end of ctx; the run goes on without.
 func (e *Engine) Hook(ctx context.Context, path string, req sdk.WebhookRequest) (HookResult, error) {
 	op := "receive /hooks/" + path
@@ -314,13 +317,13 @@ func (e *Engine) Hook(ctx context.Context, path string, req sdk.WebhookRequest) 
 	}
 	res, err := e.receive(ctx, r, req)
 	if err != nil {
-		return HookResult{}, &Error{Kind: Refused, Op: op, Err: err}
+		return HookResult{}, refusal(op, err)
 	}
 	as := make([]Acceptance, len(res.Events))
 	now := e.now()
 	for i, ev := range res.Events {
 		if err := e.checkEvent(r.conn, ev.Data); err != nil {
-			return HookResult{}, &Error{Kind: Refused, Op: op, Err: err}
+			return HookResult{}, refusal(op, err)
 		}
 		as[i] = Acceptance{Run: e.o.IDs.NewRun(), Graph: r.graph, Version: r.version, Key: eventKey(r.trigger, r.conn, ev.Key), Event: ev.Data, At: now}
 	}

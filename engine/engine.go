@@ -76,8 +76,10 @@ type Engine struct {
 	programs programCache
 	waiters  waiters
 
-	// mu guards bindings; routes is replaced whole under it and read without.
+	// mu guards bindings and stopped; routes is replaced whole under it and read
+	// without.
 	mu       sync.Mutex
+	stopped  bool
 	bindings map[GraphID]*binding
 	routes   atomic.Pointer[map[string]*route]
 
@@ -152,6 +154,7 @@ func (e *Engine) Start(ctx context.Context) error {
 // nothing of the engine runs any more. It is idempotent, and safe before Start.
 func (e *Engine) Stop(ctx context.Context) error {
 	e.mu.Lock()
+	e.stopped = true // nothing is bound any more
 	for id, b := range e.bindings {
 		b.unbind()
 		delete(e.bindings, id)

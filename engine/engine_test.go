@@ -270,9 +270,9 @@ func TestHookRefusals(t *testing.T) {
 	}{
 		"no such path":         {"POST", "other", "", engine.NotFound},
 		"a method":             {"GET", "in/here", "", engine.MethodNotAllowed},
-		"the trigger says no":  {"POST", "in/here", "refuse", engine.Refused},
-		"the trigger panics":   {"POST", "in/here", "panic", engine.Refused},
-		"an event is not JSON": {"POST", "in/here", "garbage", engine.Refused},
+		"the trigger says no":  {"POST", "in/here", "refuse", engine.Invalid},
+		"the trigger panics":   {"POST", "in/here", "panic", engine.Unavailable},
+		"an event is not JSON": {"POST", "in/here", "garbage", engine.Unavailable},
 	}
 	for name, tt := range tests {
 		_, err := b.Hook(t.Context(), tt.path, sdk.WebhookRequest{Method: tt.method, Query: tt.query, Body: []byte(`1`)})

@@ -26,8 +26,12 @@ const (
 	// Unavailable: the store can't be written or the engine is stopping; come
 	// again after RetryAfter.
 	Unavailable Kind = "unavailable"
+	// Unauthorized: a webhook trigger wants credentials that aren't there.
+	Unauthorized Kind = "unauthorized"
 	// Refused: a webhook trigger doesn't take the request.
 	Refused Kind = "refused"
+	// Unsupported: a webhook trigger doesn't take bodies of this type.
+	Unsupported Kind = "unsupported_media_type"
 	// MethodNotAllowed: the route exists, for other methods.
 	MethodNotAllowed Kind = "method_not_allowed"
 	// Internal: a defect of ours.
@@ -36,7 +40,7 @@ const (
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{Invalid, NotFound, Conflict, TooLarge, Overloaded, Unavailable, Refused, MethodNotAllowed, Internal}
+	return []Kind{Invalid, NotFound, Conflict, TooLarge, Overloaded, Unavailable, Unauthorized, Refused, Unsupported, MethodNotAllowed, Internal}
 }
 
 // A Problem is one thing that is wrong with a document or a request.

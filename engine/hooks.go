@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/tappet-dev/tappet/engine/expr"
 	"github.com/tappet-dev/tappet/engine/machine"
@@ -66,6 +67,36 @@ func (e *Engine) checkEvent(c Connector, data json.RawMessage) error {
 		return sdk.Errorf(sdk.Failed, "the connector %s gave an event that isn't JSON: %w", c.Name, err)
 	}
 	return nil
+}
+
+// refusal tells a webhook's caller what the trigger's error means for it: what
+// is wrong with the request, or that it should come again.
+func refusal(op string, err error) *Error {
+	e := &Error{Op: op, Err: err}
+	switch sdk.KindOf(err) {
+	case sdk.Invalid:
+		e.Kind = Invalid
+		e.Problems = []Problem{{Code: "request", Message: clip(err.Error())}}
+	case sdk.Unsupported:
+		e.Kind = Unsupported
+	case sdk.Unauthorized:
+		e.Kind = Unauthorized
+	case sdk.Denied:
+		e.Kind = Refused
+	case sdk.NotFound:
+		e.Kind = NotFound
+	case sdk.TooLarge:
+		e.Kind = TooLarge
+	case sdk.RateLimited:
+		e.Kind, e.RetryAfter = Overloaded, max(retryAfter(err), time.Second)
+	case sdk.Failed, sdk.Unavailable, sdk.Timeout, sdk.Cancelled, sdk.Panicked, sdk.Broken, sdk.Unknown:
+		// The trigger itself is in trouble: nothing was accepted, and the same
+		// request may be taken later.
+		e.Kind, e.RetryAfter = Unavailable, max(retryAfter(err), 5*time.Second)
+	default:
+		e.Kind = Internal
+	}
+	return e
 }
 
 // eventKey keeps the keys of different triggers of a graph apart.

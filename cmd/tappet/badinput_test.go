@@ -217,7 +217,7 @@ func (s *server) badRequests(t *testing.T) {
 			status: 405, header: "Allow", value: "HEAD, OPTIONS, GET, POST", detail: "PATCH is not allowed at this path",
 		},
 		"broken JSON to a webhook": {
-			method: "POST", path: "/hooks/good", body: []byte(`{"n":`), status: 403, detail: "body: ",
+			method: "POST", path: "/hooks/good", body: []byte(`{"n":`), status: 422, detail: "body: ",
 		},
 		"no such webhook": {method: "POST", path: "/hooks/none", status: 404, detail: "no active graph takes requests at this path"},
 	} {

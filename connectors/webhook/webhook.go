@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
@@ -116,7 +117,11 @@ func receive(_ context.Context, _ sdk.Host, call sdk.WebhookCall) (sdk.RawWebhoo
 	r := &call.Request
 	data, err := appendEvent(make([]byte, 0, estimate(r)), r)
 	if err != nil {
-		return sdk.RawWebhook{}, &sdk.Error{Kind: sdk.Invalid, Op: op, Err: err}
+		kind := sdk.Invalid
+		if _, ok := errors.AsType[*typeError](err); ok {
+			kind = sdk.Unsupported
+		}
+		return sdk.RawWebhook{}, &sdk.Error{Kind: kind, Op: op, Err: err}
 	}
 	return sdk.RawWebhook{Events: []sdk.Event{{Data: data}}, Wait: wait}, nil
 }
@@ -209,7 +214,7 @@ func appendBody(dst []byte, r *sdk.WebhookRequest) ([]byte, error) {
 	switch charset {
 	case "", "utf-8", "utf8", "us-ascii":
 	default:
-		return nil, fmt.Errorf("charset %.40q isn't taken: send UTF-8", charset)
+		return nil, &typeError{fmt.Sprintf("charset %.40q isn't taken: send UTF-8", charset)}
 	}
 	switch {
 	case httpjson.IsJSON(media):
@@ -219,8 +224,13 @@ func appendBody(dst []byte, r *sdk.WebhookRequest) ([]byte, error) {
 	case len(media) > 5 && media[:5] == "text/":
 		return appendText(dst, r.Body)
 	}
-	return nil, fmt.Errorf("content type %.80q isn't taken: %s", media, taken)
+	return nil, &typeError{fmt.Sprintf("content type %.80q isn't taken: %s", media, taken)}
 }
+
+// typeError says that a body's type isn't taken.
+type typeError struct{ msg string }
+
+func (e *typeError) Error() string { return e.msg }
 
 func appendJSON(dst, body []byte) ([]byte, error) {
 	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
@@ -232,7 +242,7 @@ func appendJSON(dst, body []byte) ([]byte, error) {
 
 func appendText(dst, body []byte) ([]byte, error) {
 	if !utf8.Valid(body) {
-		return nil, fmt.Errorf("text that isn't UTF-8; %s", taken)
+		return nil, &typeError{"text that isn't UTF-8; " + taken}
 	}
 	return rawjson.AppendString(dst, body), nil
 }

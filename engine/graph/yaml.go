@@ -77,6 +77,9 @@ func yamlProblem(err error) Problem {
 	if strings.HasPrefix(p.Message, "exceeded max depth") {
 		p.Code, p.Message = "limit", "the document is nested too deep"
 	}
+	if strings.HasPrefix(p.Message, "mapping values are not allowed") {
+		p.Suggestion = `put a value that has ": " in it, such as an expression with a ? b : c, in quotes`
+	}
 	return p
 }
 

@@ -39,7 +39,7 @@ type Caller interface {
 // default.
 type Limits struct {
 	// Call is how long a poll, a webhook or an action may take when its context
-	// has no deadline of its own: 30 s. A stream runs until its context ends.
+	// has no deadline of its own: 5 min. A stream runs until its context ends.
 	Call time.Duration
 	// Key is the most bytes of an event's key: 1024.
 	Key int
@@ -51,7 +51,7 @@ type Limits struct {
 
 func (l Limits) orDefaults() Limits {
 	if l.Call <= 0 {
-		l.Call = 30 * time.Second
+		l.Call = 5 * time.Minute
 	}
 	if l.Key <= 0 {
 		l.Key = 1 << 10
