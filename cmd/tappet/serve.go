@@ -90,7 +90,10 @@ func serve(ctx context.Context, s settings, out io.Writer) (err error) {
 	}
 	server, err := api.New(api.Options{
 		Engine: e.engine, Plugins: e.registry, Auth: auth, Ready: e.engine.Ready, Log: log, Version: version,
-		Limits: api.Limits{HookBody: s.hookBody},
+		Limits: api.Limits{
+			HookBody: s.hookBody, RequestBody: s.requestBody, Read: s.readTimeout, Wait: s.wait, Depth: s.eventDepth,
+			Write: s.readTimeout + max(s.wait, s.hookWait) + time.Minute,
+		},
 	})
 	if err != nil {
 		return err
@@ -159,7 +162,7 @@ func open(ctx context.Context, s settings, log *slog.Logger) (p *parts, err erro
 	p.engine, err = engine.New(engine.Options{
 		Graphs: p.store, Versions: p.store, Runner: runner, History: runner,
 		Connectors: p.registry, Hosts: &hosts{egress: p.egress, log: log}, Log: log,
-		Limits: engine.Limits{EventBytes: s.eventBytes, OutputBytes: s.outputBytes, HookWait: s.hookWait, CallTimeout: s.callTimeout},
+		Limits: engine.Limits{EventBytes: s.eventBytes, EventDepth: s.eventDepth, OutputBytes: s.outputBytes, HookWait: s.hookWait, CallTimeout: s.callTimeout},
 	})
 	return p, err
 }

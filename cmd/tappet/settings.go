@@ -25,6 +25,10 @@ type settings struct {
 	drain        time.Duration
 	openRuns     int
 	hookBody     int64
+	requestBody  int64
+	readTimeout  time.Duration
+	wait         time.Duration
+	eventDepth   int
 	eventBytes   int
 	outputBytes  int
 	hookWait     time.Duration
@@ -43,6 +47,10 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.DurationVar(&s.drain, "drain", 10*time.Second, "how long running calls may take after a stop signal")
 	f.IntVar(&s.openRuns, "limits-open-runs", 10_000, "runs that may be open at once before events are refused (limits.open_runs)")
 	f.Int64Var(&s.hookBody, "limits-hook-body", 10<<20, "bytes of a webhook's body (limits.hook_body)")
+	f.Int64Var(&s.requestBody, "limits-request-body", 2<<20, "bytes of a REST call's body (limits.request_body)")
+	f.DurationVar(&s.readTimeout, "limits-read-timeout", time.Minute, "how long a whole request may take to come in (limits.read_timeout)")
+	f.DurationVar(&s.wait, "limits-wait", time.Minute, "the most that ?wait may ask for (limits.wait)")
+	f.IntVar(&s.eventDepth, "limits-event-depth", 160, "nesting of events and outputs (limits.event_depth)")
 	f.IntVar(&s.eventBytes, "limits-event-bytes", 16<<20, "bytes of one event (limits.event_bytes)")
 	f.IntVar(&s.outputBytes, "limits-output-bytes", 16<<20, "bytes of what an action gives (limits.output_bytes)")
 	f.DurationVar(&s.hookWait, "limits-hook-wait", 30*time.Second, "how long a webhook's caller waits for a result (limits.hook_wait)")
@@ -72,7 +80,8 @@ func (s *settings) check() error {
 	for name, v := range map[string]int64{
 		"limits-open-runs": int64(s.openRuns), "limits-hook-body": s.hookBody, "limits-event-bytes": int64(s.eventBytes),
 		"limits-output-bytes": int64(s.outputBytes), "limits-hook-wait": int64(s.hookWait), "limits-call-timeout": int64(s.callTimeout),
-		"drain": int64(s.drain),
+		"drain": int64(s.drain), "limits-request-body": s.requestBody, "limits-read-timeout": int64(s.readTimeout),
+		"limits-wait": int64(s.wait), "limits-event-depth": int64(s.eventDepth),
 	} {
 		if v <= 0 {
 			return usageError{fmt.Errorf("--%s must be more than 0", name)}
