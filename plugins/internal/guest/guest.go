@@ -85,7 +85,7 @@ func run(tb testing.TB, kind, pkg string, tags, env []string) string {
 		}
 		_ = f.Close()
 		b.path = filepath.Join(root(tb), name)
-		b.out, b.err = goTool(append(env, "CGO_ENABLED=0"), "build", "-ldflags=-s -w",
+		b.out, b.err = goTool(append(env, "CGO_ENABLED=0"), "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w",
 			"-tags="+strings.Join(tags, ","), "-o", f.Name(), module+pkg)
 		if b.err == nil {
 			b.err = os.Chmod(f.Name(), 0o700)
@@ -106,7 +106,9 @@ func warm(tb testing.TB, path string) {
 	v, _ := builds.LoadOrStore("warm "+path, &build{})
 	b, _ := v.(*build)
 	b.once.Do(func() {
-		b.out, b.err = goTool(nil, "run", module+"plugins/internal/guest/warm", CacheDir(tb), path)
+		// A test binary knows no versions of its modules, so its wazero keeps what
+		// it compiles under "dev": the child's must do the same.
+		b.out, b.err = goTool(nil, "run", "-ldflags=-X github.com/tetratelabs/wazero/internal/version.version=dev", module+"plugins/internal/guest/warm", CacheDir(tb), path)
 	})
 	if b.err != nil {
 		tb.Fatalf("compile %s: %v\n%s", path, b.err, b.out)
