@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/tappet-dev/tappet/engine"
 	"github.com/tappet-dev/tappet/engine/graph"
@@ -50,10 +52,51 @@ func identity(h http.Header) *Problem {
 type bound struct {
 	bytes   int64
 	setting string
+	// share, if set, is asked for what the body takes.
+	share *share
 }
 
-func (l Limits) requestBound() bound { return bound{l.RequestBody, "limits.request_body"} }
-func (l Limits) hookBound() bound    { return bound{l.HookBody, "limits.hook_body"} }
+// A budget is the memory that the bodies of strangers may take together.
+type budget struct {
+	max  int64
+	used atomic.Int64
+}
+
+// A share is what one body has of a budget. What is read on trust is free, so
+// that large bodies keep no small one out.
+type share struct {
+	of   *budget
+	held int64
+}
+
+// grow asks for n bytes in all; a share that is nil has no end.
+func (s *share) grow(n int64) *Problem {
+	more := n - firstRead
+	if s == nil || more <= s.held {
+		return nil
+	}
+	if more -= s.held; s.of.used.Add(more) > s.of.max {
+		s.of.used.Add(-more)
+		return problemOf(&engine.Error{Kind: engine.Unavailable, RetryAfter: time.Second, Err: fmt.Errorf(
+			"the bodies that are coming in have more than %d bytes together, which is the limit (limits.hook_bodies)", s.of.max)})
+	}
+	s.held += more
+	return nil
+}
+
+// free gives back what the share has.
+func (s *share) free() {
+	s.of.used.Add(-s.held)
+	s.held = 0
+}
+
+func (l Limits) requestBound() bound {
+	return bound{bytes: l.RequestBody, setting: "limits.request_body"}
+}
+
+func (l Limits) hookBound(s *share) bound {
+	return bound{bytes: l.HookBody, setting: "limits.hook_body", share: s}
+}
 
 func (b bound) exceeded() *Problem {
 	return classOf(engine.TooLarge).problem(
@@ -72,25 +115,21 @@ func read(r *http.Request, limit bound) ([]byte, *Problem) {
 	case r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody:
 		return nil, nil
 	case r.ContentLength > 0:
-		return readDeclared(r.Body, r.ContentLength)
+		return readDeclared(r.Body, r.ContentLength, limit.share)
 	}
-	var buf bytes.Buffer
-	n, err := buf.ReadFrom(io.LimitReader(r.Body, limit.bytes+1))
-	switch {
-	case err != nil:
-		return nil, unreadable(err)
-	case n > limit.bytes:
-		return nil, limit.exceeded()
-	}
-	return buf.Bytes(), nil
+	return readOpen(r.Body, limit)
 }
 
 // readDeclared reads n bytes into a buffer that grows as they come.
-func readDeclared(r io.Reader, n int64) ([]byte, *Problem) {
+func readDeclared(r io.Reader, n int64, s *share) ([]byte, *Problem) {
 	b := make([]byte, min(n, firstRead))
 	for got := 0; ; got = len(b) {
 		if got > 0 {
-			grown := make([]byte, min(n, 2*int64(got)))
+			size := min(n, 2*int64(got))
+			if p := s.grow(size); p != nil {
+				return nil, p
+			}
+			grown := make([]byte, size)
 			copy(grown, b)
 			b = grown
 		}
@@ -99,6 +138,25 @@ func readDeclared(r io.Reader, n int64) ([]byte, *Problem) {
 		}
 		if int64(len(b)) == n {
 			return b, nil
+		}
+	}
+}
+
+// readOpen reads a body whose length isn't declared.
+func readOpen(r io.Reader, limit bound) ([]byte, *Problem) {
+	var buf bytes.Buffer
+	for {
+		n, err := io.CopyN(&buf, r, firstRead)
+		switch {
+		case int64(buf.Len()) > limit.bytes:
+			return nil, limit.exceeded()
+		case errors.Is(err, io.EOF):
+			return buf.Bytes(), nil
+		case err != nil:
+			return nil, unreadable(err)
+		}
+		if p := limit.share.grow(int64(buf.Len()) + n); p != nil {
+			return nil, p
 		}
 	}
 }

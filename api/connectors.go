@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// connectorRoutes adds the calls of connectors and plugins.
+// connectorRoutes adds the calls of connectors.
 func (s *Server) connectorRoutes(a rest) {
 	add(a, s, operation{
 		id: "list-connectors", method: http.MethodGet, path: "/api/v1/connectors", tag: tagConnectors,
@@ -36,32 +36,5 @@ func (s *Server) connectorRoutes(a rest) {
 			return nil, err
 		}
 		return jsonReply(http.StatusOK, connectorOf(c))
-	})
-	add(a, s, operation{
-		id: "list-plugins", method: http.MethodGet, path: "/api/v1/plugins", tag: tagConnectors,
-		summary: "List plugins", more: "All files of the plugins folder, those that failed too.",
-		answers: map[int]answerDoc{200: {text: "All of them, on one page.", body: List[Plugin]{}}},
-	}, func(context.Context, *struct{}) (*reply, error) {
-		found := s.plugins.Plugins()
-		page := List[Plugin]{Items: make([]Plugin, len(found))}
-		for i, p := range found {
-			page.Items[i] = pluginOf(p)
-		}
-		return jsonReply(http.StatusOK, page)
-	})
-	add(a, s, operation{
-		id: "get-plugin", method: http.MethodGet, path: "/api/v1/plugins/{plugin}", tag: tagConnectors,
-		summary: "Get a plugin", more: "With its health.",
-		answers: map[int]answerDoc{200: {text: "The plugin.", body: Plugin{}}},
-		errors:  []int{404},
-	}, func(_ context.Context, in *struct {
-		Plugin string `path:"plugin" doc:"The plugin's name." example:"feed"`
-	},
-	) (*reply, error) {
-		p, err := s.plugins.Plugin(in.Plugin)
-		if err != nil {
-			return nil, err
-		}
-		return jsonReply(http.StatusOK, pluginOf(p))
 	})
 }

@@ -61,26 +61,6 @@ type Action struct {
 	Keyed      bool            `json:"keyed" doc:"Whether its calls carry a key by which the receiver tells repeats." example:"true"`
 }
 
-// Plugin is one plugin file and how it is.
-type Plugin struct {
-	Name     string   `json:"name" doc:"The connector's name, or the file's while it could not be described." example:"feed"`
-	File     string   `json:"file" doc:"The file in the plugins folder." example:"feed.wasm"`
-	Kind     string   `json:"kind" doc:"wasm runs in the sandbox; native is trusted code." enum:"wasm,native" example:"wasm"`
-	Version  string   `json:"version" doc:"Its author's version." example:"1.0.0"`
-	Digest   string   `json:"digest" doc:"SHA-256 of the file, in hex." example:"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
-	Health   Health   `json:"health" doc:"Whether it can be used."`
-	Needs    Needs    `json:"needs" doc:"What it asks of its host; anything else is refused."`
-	Triggers []string `json:"triggers" nullable:"false" doc:"The names of its triggers."`
-	Actions  []string `json:"actions" nullable:"false" doc:"The names of its actions."`
-}
-
-// Health is how a plugin is.
-type Health struct {
-	State  string     `json:"state" doc:"Whether it can be used." enum:"ready,loading,failed" example:"ready"`
-	Reason string     `json:"reason" doc:"Why it isn't ready, and what to do; empty when it is." example:""`
-	Since  *Timestamp `json:"since" nullable:"true" doc:"Since when." example:"2026-11-24T09:30:00.000Z"`
-}
-
 func connectorSummaryOf(c engine.Connector) ConnectorSummary {
 	v := ConnectorSummary{
 		Name: c.Name, Title: cmp.Or(c.Title, c.Name), Description: c.Description, Version: c.Version,
@@ -137,12 +117,4 @@ func list(s []string) []string {
 		return []string{}
 	}
 	return s
-}
-
-func pluginOf(p PluginInfo) Plugin {
-	return Plugin{
-		Name: p.Name, File: p.File, Kind: p.Kind, Version: p.Version, Digest: p.Digest,
-		Health: Health{State: p.State, Reason: p.Reason, Since: timestamp(p.Since)},
-		Needs:  needsOf(p.Needs), Triggers: list(p.Triggers), Actions: list(p.Actions),
-	}
 }

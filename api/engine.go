@@ -3,9 +3,9 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"github.com/tappet-dev/tappet/engine"
+	"github.com/tappet-dev/tappet/engine/expr"
 	"github.com/tappet-dev/tappet/engine/graph"
 	"github.com/tappet-dev/tappet/sdk"
 )
@@ -24,6 +24,8 @@ type Engine interface {
 	History
 	Hooks
 	Catalogue
+	Expressions
+	Upgrades
 }
 
 // Graphs keeps graphs by name.
@@ -39,7 +41,13 @@ type Graphs interface {
 type Drafts interface {
 	PutDraft(ctx context.Context, name string, src []byte, f graph.Format) (engine.Graph, error)
 	Validate(ctx context.Context, src []byte, f graph.Format) engine.Validation
-	ValidateDraft(ctx context.Context, name string) (engine.Validation, error)
+	ValidateDraft(ctx context.Context, name string, sample engine.SampleEvent) (engine.Validation, error)
+}
+
+// Expressions tries expressions for editors.
+type Expressions interface {
+	Evaluate(ctx context.Context, q engine.Evaluation) (engine.Evaluated, error)
+	Complete(ctx context.Context, q engine.Completing) (expr.Completion, error)
 }
 
 // Versions publishes drafts and gives what was published.
@@ -71,6 +79,14 @@ type History interface {
 	GraphNames(ctx context.Context, ids []engine.GraphID) map[engine.GraphID]string
 }
 
+// Upgrades tells what connectors are used for, and what other versions do.
+type Upgrades interface {
+	Uses(ctx context.Context, connector string) ([]engine.GraphUse, error)
+	Impact(ctx context.Context, c engine.Connector) (engine.Impact, error)
+	// Adopt publishes anew the active graphs that a new version serves.
+	Adopt(ctx context.Context, connector string) ([]string, error)
+}
+
 // Hooks takes the requests of webhooks.
 type Hooks interface {
 	// Hook is given the escaped path below /hooks/. When ctx ends, what was
@@ -82,38 +98,6 @@ type Hooks interface {
 type Catalogue interface {
 	Connectors(q string) []engine.Connector
 	Connector(name string) (engine.Connector, error)
-}
-
-// Plugins tells how plugins are.
-type Plugins interface {
-	// Plugins lists all plugin files that were found, by name.
-	Plugins() []PluginInfo
-	// Plugin gives one; the error has the kind engine.NotFound.
-	Plugin(name string) (PluginInfo, error)
-}
-
-// PluginInfo is what is known of one plugin file.
-type PluginInfo struct {
-	// Name is the connector's, or the file's while it could not be described.
-	Name string
-	// File is the file's name in the plugins folder, without the folder.
-	File string
-	// Kind is "wasm" or "native".
-	Kind string
-	// Digest is the file's SHA-256, in hex.
-	Digest  string
-	Version string
-	// State is "ready", "loading" or "failed".
-	State string
-	// Reason says why it isn't ready, and what to do.
-	Reason string
-	// Since is when State was entered.
-	Since time.Time
-	// Needs is what the plugin asks for.
-	Needs sdk.Needs
-	// Triggers and Actions are names.
-	Triggers []string
-	Actions  []string
 }
 
 // An Authenticator knows tokens. It compares in constant time.

@@ -86,12 +86,15 @@ func newFake() *fake {
 			Graph: 7, Number: 2, Document: json.RawMessage(`{"format":1,"name":"orders"}`), Digest: "abc", Evaluator: 1,
 			PublishedAt: when,
 		},
-		validation: engine.Validation{OK: true, Trigger: json.RawMessage(`{"type":"object"}`)},
-		readiness:  engine.Readiness{Ready: true, Checks: []engine.Check{{Part: "version", OK: true, Detail: "2"}}},
-		accepted:   engine.Accepted{Run: runID},
-		run:        fakeRun(),
-		ended:      true,
-		hook:       engine.HookResult{Run: runID},
+		validation: engine.Validation{
+			OK: true, Trigger: json.RawMessage(`{"type":"object"}`), Inferred: true,
+			Steps: map[string]engine.StepTypes{"entry": {Input: json.RawMessage(`{"type":"object"}`), Output: json.RawMessage(`{}`)}},
+		},
+		readiness: engine.Readiness{Ready: true, Checks: []engine.Check{{Part: "version", OK: true, Detail: "2"}}},
+		accepted:  engine.Accepted{Run: runID},
+		run:       fakeRun(),
+		ended:     true,
+		hook:      engine.HookResult{Run: runID},
 	}
 }
 
@@ -112,6 +115,9 @@ func fakeRun() engine.RunView {
 					Started: machine.Millis(when.UnixMilli()), Ended: machine.Millis(when.UnixMilli() + 900),
 				},
 				Use: "http.post",
+				Mapping: []engine.Mapped{{
+					Pointer: "/body/title", Expression: "Order ${{ trigger.body.n }}", Reads: []string{"trigger.body.n"},
+				}},
 				Attempts: []engine.Attempt{
 					{Number: 1, State: "failed", StartedAt: when, EndedAt: when, Err: failed},
 					{Number: 2, State: "succeeded", StartedAt: when, EndedAt: when.Add(time.Second), Exchanges: []engine.Exchange{{
@@ -158,7 +164,10 @@ func (f *fake) Validate(_ context.Context, src []byte, ft graph.Format) engine.V
 	return f.validation
 }
 
-func (f *fake) ValidateDraft(_ context.Context, name string) (engine.Validation, error) {
+func (f *fake) ValidateDraft(_ context.Context, name string, sample engine.SampleEvent) (engine.Validation, error) {
+	if sample.Last || sample.Event != nil {
+		return f.validation, f.called("ValidateDraft", []any{name, sample})
+	}
 	return f.validation, f.called("ValidateDraft", name)
 }
 

@@ -103,11 +103,25 @@ func (s *Server) validateRoutes(a rest) {
 	})
 	add(a, s, operation{
 		id: "validate-draft", method: http.MethodPost, path: graphsPath + "/{graph}/validate", tag: tagGraphs,
-		summary: "Validate the draft", more: "What publishing would find now.",
+		summary: "Validate the draft", body: sampleRequest(),
+		more: "What publishing would find now. With a sample event, in the body or of the newest run, what the trigger's " +
+			"schema leaves open is inferred from it; what that makes a problem is a warning.",
 		answers: map[int]answerDoc{200: {text: "All that is wrong, and the types that were inferred.", body: Validation{}}},
-		errors:  []int{404},
-	}, func(ctx context.Context, in *graphInput) (*reply, error) {
-		v, err := s.engine.ValidateDraft(ctx, in.Graph)
+		errors:  []int{404, 413, 415},
+	}, func(ctx context.Context, in *struct {
+		Graph  string `path:"graph" doc:"The graph's name." example:"task-completed"`
+		Sample string `query:"sample" enum:"last" doc:"The sample is the event of the graph's newest run." example:"last"`
+	},
+	) (*reply, error) {
+		sample, err := s.sampleBody(ctx)
+		if err != nil {
+			return nil, err
+		}
+		sample.Last = in.Sample == "last"
+		if sample.Last && sample.Event != nil {
+			return nil, invalidParameter("sample", "give either a sample in the body or sample=last")
+		}
+		v, err := s.engine.ValidateDraft(ctx, in.Graph, sample)
 		if err != nil {
 			return nil, err
 		}

@@ -72,11 +72,18 @@ type Activation struct {
 
 // Validation is what is known of a document.
 type Validation struct {
-	Name     string                     `json:"name" doc:"The name that the document gives, empty when it can't be read." example:"task-completed"`
-	Valid    bool                       `json:"valid" doc:"Whether it could be published." example:"false"`
-	Problems []ProblemError             `json:"problems" nullable:"false" doc:"All that is wrong with it, warnings too."`
-	Trigger  json.RawMessage            `json:"trigger" doc:"The JSON Schema of the trigger's event, null when it isn't known."`
-	Steps    map[string]json.RawMessage `json:"steps" doc:"The JSON Schemas of the steps' outputs, by step id, for those that could be compiled."`
+	Name     string               `json:"name" doc:"The name that the document gives, empty when it can't be read." example:"task-completed"`
+	Valid    bool                 `json:"valid" doc:"Whether it could be published." example:"false"`
+	Problems []ProblemError       `json:"problems" nullable:"false" doc:"All that is wrong with it, warnings too."`
+	Trigger  json.RawMessage      `json:"trigger" doc:"The JSON Schema of the trigger's event, null when it isn't known."`
+	Inferred bool                 `json:"inferred" doc:"Whether what the trigger's own schema leaves open was inferred from a sample event." example:"false"`
+	Steps    map[string]StepTypes `json:"steps" doc:"The types of the steps, by step id; empty while the document has errors."`
+}
+
+// StepTypes are the inferred types of one step.
+type StepTypes struct {
+	Input  json.RawMessage `json:"input" doc:"The JSON Schema of what goes into it: the mapped fields, the value of set, or the parts of respond."`
+	Output json.RawMessage `json:"output" doc:"The JSON Schema of what it gives to later steps."`
 }
 
 // GraphVersion is one published version.
@@ -139,11 +146,13 @@ func activationOf(active bool, r engine.Readiness) Activation {
 }
 
 func validationOf(name string, v engine.Validation) Validation {
-	steps := v.Steps
-	if steps == nil {
-		steps = map[string]json.RawMessage{}
+	steps := make(map[string]StepTypes, len(v.Steps))
+	for id, t := range v.Steps {
+		steps[id] = StepTypes(t)
 	}
-	return Validation{Name: name, Valid: v.OK, Problems: problemErrors(v.Problems), Trigger: v.Trigger, Steps: steps}
+	return Validation{
+		Name: name, Valid: v.OK, Problems: problemErrors(v.Problems), Trigger: v.Trigger, Inferred: v.Inferred, Steps: steps,
+	}
 }
 
 func versionSummaryOf(v engine.Version) VersionSummary {

@@ -21,7 +21,9 @@ func (s *Server) hook(c *call, path string) {
 		c.fail(p)
 		return
 	}
-	body, p := read(r, s.limits.hookBound())
+	share := share{of: &s.bodies}
+	defer share.free()
+	body, p := read(r, s.limits.hookBound(&share))
 	if p != nil {
 		c.fail(p)
 		return
@@ -100,7 +102,8 @@ func mayAnswer(canonical string) bool {
 	switch canonical {
 	case "Connection", "Content-Length", "Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Te", "Trailer",
 		"Transfer-Encoding", "Upgrade",
-		"Alt-Svc", "Clear-Site-Data", "Content-Security-Policy", "Service-Worker-Allowed", "Set-Cookie",
+		"Accept-Ch", "Alt-Svc", "Clear-Site-Data", "Content-Security-Policy", "Critical-Ch", "Nel", "Origin-Agent-Cluster",
+		"Report-To", "Reporting-Endpoints", "Service-Worker-Allowed", "Set-Cookie", "Set-Cookie2",
 		"Strict-Transport-Security", "X-Content-Type-Options", "X-Request-Id":
 		return false
 	}

@@ -78,10 +78,11 @@ func TestWhatTheCallerOfAHookGets(t *testing.T) {
 		},
 		{
 			"fields that aren't the answer's to set",
-			engine.HookResult{Answer: &sdk.Answer{Status: 201, Header: fields("Set-Cookie", "a=b", "X-Bad", "a\r\nX-Evil: 1", "X Bad", "1", "", "1", "Transfer-Encoding", "chunked", "Content-Length", "7", "content-security-policy", "none", "x-content-type-options", "sniff", "Retry-After", "3")}},
+			engine.HookResult{Answer: &sdk.Answer{Status: 201, Header: fields("Set-Cookie", "a=b", "X-Bad", "a\r\nX-Evil: 1", "X Bad", "1", "", "1", "Transfer-Encoding", "chunked", "Content-Length", "7", "nel", "{}", "Report-To", "{}", "content-security-policy", "none", "x-content-type-options", "sniff", "Retry-After", "3")}},
 			201,
 			http.Header{
 				"Set-Cookie": nil, "X-Bad": nil, "X-Evil": nil, "X Bad": nil, "Transfer-Encoding": nil, "Content-Length": nil,
+				"Nel": nil, "Report-To": nil,
 				"X-Content-Type-Options": {"nosniff"}, "Retry-After": {"3"},
 				"Content-Security-Policy": {"sandbox; default-src 'none'; frame-ancestors 'none'"},
 			},

@@ -6,9 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tappet-dev/tappet/engine"
+	"github.com/tappet-dev/tappet/engine/expr"
 )
 
 // checkObject says what is wrong with b as one JSON object: syntax, UTF-8,
@@ -123,6 +129,69 @@ func at(b []byte, offset int64, code, message string) *ProblemError {
 		Line: bytes.Count(before, []byte{'\n'}) + 1, Column: utf8.RuneCount(before[line+1:]) + 1,
 		Code: code, Message: message,
 	}
+}
+
+// strict reads a JSON object into v: no member twice, and none that v doesn't
+// have. Names are exact; data in v may have names that differ in case alone.
+func strict(b []byte, v any, depth int) error {
+	x := checkObject(b, depth, false)
+	if x == nil {
+		x = unknownMember(b, reflect.TypeOf(v), "")
+	}
+	if x == nil {
+		err := json.Unmarshal(b, v)
+		if err == nil {
+			return nil
+		}
+		x = &ProblemError{Code: "type", Message: err.Error()}
+		if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			x = at(b, max(0, te.Offset-1), "type", fmt.Sprintf("%s is wanted here, not a JSON %s", kindName(te.Type), te.Value))
+			x.Pointer = pointer(te.Field)
+		}
+	}
+	return classOf(engine.Invalid).problem(x.text(), *x)
+}
+
+// unknownMember tells of the first member, by name, that a struct doesn't have.
+func unknownMember(b []byte, t reflect.Type, base string) *ProblemError {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	var members map[string]json.RawMessage
+	if t.Kind() != reflect.Struct || json.Unmarshal(b, &members) != nil {
+		return nil
+	}
+	fields := map[string]reflect.Type{}
+	for _, f := range reflect.VisibleFields(t) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+			fields[name] = f.Type
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		at := base + pointerTo([]level{{names: map[string]struct{}{}, name: name}})
+		field, ok := fields[name]
+		if !ok {
+			x := &ProblemError{Pointer: at, Code: "unknown_field", Message: fmt.Sprintf("unknown field %.80q", name)}
+			if near := expr.Nearest(name, slices.Sorted(maps.Keys(fields))); near != "" {
+				x.Suggestion = fmt.Sprintf("did you mean %q?", near)
+			}
+			return x
+		}
+		if x := unknownMember(members[name], field, at); x != nil {
+			return x
+		}
+	}
+	return nil
+}
+
+func kindName(t reflect.Type) string {
+	if t.Kind() == reflect.String {
+		return "a text"
+	}
+	if t.Kind() == reflect.Int {
+		return "a whole number"
+	}
+	return "an object"
 }
 
 // decode reads a JSON object into v, strictly: no member twice, not even in

@@ -10,6 +10,13 @@ type Limits struct {
 	RequestBody int64
 	// HookBody is how many bytes a webhook may send: 10 MiB (limits.hook_body).
 	HookBody int64
+	// HookBodies is how many bytes the bodies of all webhooks that are being
+	// taken in may have together, beyond the first 64 KiB of each: 256 MiB
+	// (limits.hook_bodies). What passes it is told to come again.
+	HookBodies int64
+	// Plugin is how many bytes a plugin that is installed may have: 64 MiB
+	// (limits.plugin).
+	Plugin int64
 	// Header is how many bytes the request line and the header may have
 	// together: 64 KiB (limits.header).
 	Header int
@@ -32,6 +39,8 @@ type Limits struct {
 func (l Limits) orDefaults() Limits {
 	orDefault(&l.RequestBody, 2<<20)
 	orDefault(&l.HookBody, 10<<20)
+	orDefault(&l.HookBodies, 256<<20)
+	orDefault(&l.Plugin, 64<<20)
 	orDefault(&l.Header, 64<<10)
 	orDefault(&l.ReadHeader, 10*time.Second)
 	orDefault(&l.Read, time.Minute)

@@ -70,6 +70,7 @@ func newREST(e *echo.Echo) rest {
 				{Name: tagGraphs, Description: "Documents of graphs, their versions, and the ON switch."},
 				{Name: tagRuns, Description: "What graphs did and do."},
 				{Name: tagConnectors, Description: "What graphs can be made of."},
+				{Name: tagExpressions, Description: "Expressions, tried and completed for editors."},
 				{Name: tagSystem, Description: "The server itself."},
 			},
 		},
@@ -87,6 +88,8 @@ const (
 	tagRuns       = "runs"
 	tagConnectors = "connectors"
 	tagSystem     = "system"
+
+	tagExpressions = "expressions"
 )
 
 // completeProblem turns huma's errors into ours and names the request in them.

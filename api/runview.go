@@ -39,7 +39,15 @@ type Step struct {
 	Error     *RunError       `json:"error,omitempty" doc:"Why it failed; only there when it did."`
 	StartedAt *Timestamp      `json:"started_at" nullable:"true" doc:"When it began, null while it hasn't." example:"2026-11-24T09:30:00.004Z"`
 	EndedAt   *Timestamp      `json:"ended_at" nullable:"true" doc:"When it was settled, null while it isn't." example:"2026-11-24T09:30:00.418Z"`
+	Mapping   []Mapped        `json:"mapping" nullable:"false" doc:"What the computed fields of its action's input were made from, in the document's order; empty until it has begun."`
 	Attempts  []Attempt       `json:"attempts" nullable:"false" doc:"Each try of its action."`
+}
+
+// Mapped is one computed place of an action's input.
+type Mapped struct {
+	Pointer    string   `json:"pointer" doc:"The place in the step's with: a JSON pointer (RFC 6901)." example:"/body/title"`
+	Expression string   `json:"expression" doc:"What stands there in the document." example:"Task ${{ trigger.body.task.title }} is done"`
+	Reads      []string `json:"reads" nullable:"false" doc:"What of the event and of earlier steps it may have read, sorted."`
 }
 
 // Attempt is one try of an action.
@@ -107,7 +115,11 @@ func stepOf(s engine.StepView) Step {
 	v := Step{
 		ID: s.ID, Use: s.Use, Status: string(s.Status), Handled: s.Handled, Output: s.Output, Error: runErrorOf(s.Err),
 		StartedAt: timestampOf(s.Started), EndedAt: timestampOf(s.Ended),
+		Mapping:  make([]Mapped, len(s.Mapping)),
 		Attempts: make([]Attempt, len(s.Attempts)),
+	}
+	for i, m := range s.Mapping {
+		v.Mapping[i] = Mapped{Pointer: m.Pointer, Expression: m.Expression, Reads: append([]string{}, m.Reads...)}
 	}
 	for i, a := range s.Attempts {
 		v.Attempts[i] = attemptOf(a)

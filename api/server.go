@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -45,8 +46,11 @@ type Server struct {
 	log     *slog.Logger
 	version string
 	limits  Limits
-	router  *echo.Echo
-	openAPI []byte
+	bodies  budget // of hooks
+	// installs holds the turn of the one plugin that may be taken in at a time.
+	installs chan struct{}
+	router   *echo.Echo
+	openAPI  []byte
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -63,6 +67,8 @@ func New(o Options) (*Server, error) {
 		engine: o.Engine, auth: o.Auth, plugins: o.Plugins, ready: o.Ready, log: o.Log,
 		version: o.Version, limits: o.Limits.orDefaults(),
 	}
+	s.installs = make(chan struct{}, 1)
+	s.bodies.max = s.limits.HookBodies
 	if s.plugins == nil {
 		s.plugins = noPlugins{}
 	}
@@ -101,6 +107,8 @@ func (s *Server) routes() huma.API {
 	s.graphRoutes(a)
 	s.runRoutes(a)
 	s.connectorRoutes(a)
+	s.pluginRoutes(a)
+	s.expressionRoutes(a)
 	s.systemRoutes(a)
 	return a.api
 }
@@ -142,6 +150,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			c.fail(p)
 			return
 		}
+	}
+	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil { // URL.Query would leave out what it can't read
+		c.fail(classOfStatus(http.StatusBadRequest).problem("the query can't be read: " + err.Error()))
+		return
 	}
 	s.router.ServeHTTP(c, c.request())
 }
@@ -221,13 +233,4 @@ func (s *Server) problem(c *call, err error) *Problem {
 			"path", c.r.URL.Path)
 	}
 	return p
-}
-
-// noPlugins is a catalogue without plugins.
-type noPlugins struct{}
-
-func (noPlugins) Plugins() []PluginInfo { return nil }
-
-func (noPlugins) Plugin(name string) (PluginInfo, error) {
-	return PluginInfo{}, &engine.Error{Kind: engine.NotFound, Err: fmt.Errorf("there is no plugin %.100q", name)}
 }

@@ -206,6 +206,56 @@ func TestALimitHoldsForBodiesOfUnknownLength(t *testing.T) {
 	}
 }
 
+// SecurityRule 08: strangers can't fill the memory with bodies that never end.
+func TestSec08_BodiesThatComeInAreBoundedTogether(t *testing.T) {
+	t.Parallel()
+	const whole = 300 << 10
+	for name, declared := range map[string]int64{"declared": whole, "chunked": -1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, newFake(), func(o *api.Options) { o.Limits.HookBodies = 400 << 10 })
+			post := func(body io.Reader, n int64) *httptest.ResponseRecorder {
+				r := request("POST", "/hooks/orders", "")
+				r.Body, r.ContentLength = io.NopCloser(body), n
+				return do(s, r)
+			}
+			text := func(n int) io.Reader { return strings.NewReader(strings.Repeat("x", n)) }
+			slow, feed := io.Pipe()
+			first := make(chan int)
+			go func() { first <- post(slow, declared).Code }()
+			if _, err := io.Copy(feed, text(whole-1)); err != nil {
+				t.Fatal(err)
+			}
+			w := post(text(whole), declared)
+			wantProblem(t, w, http.StatusServiceUnavailable, "unavailable")
+			if w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "limits.hook_bodies") {
+				t.Errorf("the refusal doesn't say what to do: %v %s", w.Header(), w.Body)
+			}
+			if w := post(text(1000), 1000); w.Code != http.StatusAccepted {
+				t.Errorf("a small body beside a large one: %d", w.Code)
+			}
+			if _, err := io.Copy(feed, text(1)); err != nil {
+				t.Fatal(err)
+			}
+			_ = feed.Close() // never fails
+			if code := <-first; code != http.StatusAccepted {
+				t.Errorf("the first body: %d", code)
+			}
+			if w := post(text(whole), declared); w.Code != http.StatusAccepted {
+				t.Errorf("a body after the first one: %d", w.Code)
+			}
+		})
+	}
+}
+
+func TestAQueryThatCantBeReadIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, q := range []string{"limit=5;state=failed", "%", "a%zz=1"} {
+		w := do(newServer(t, newFake(), nil), request("GET", "/api/v1/runs?"+q, ""))
+		wantProblem(t, w, http.StatusBadRequest, "malformed")
+	}
+}
+
 func TestNewWantsItsParts(t *testing.T) {
 	t.Parallel()
 	for _, o := range []api.Options{{}, {Engine: newFake()}, {Auth: oneToken{}}} {

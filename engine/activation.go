@@ -133,12 +133,14 @@ func (e *Engine) proveRoute(p *plan, g StoredGraph) {
 // unless all checks hold; the Conflict names those that don't.
 func (e *Engine) Activate(ctx context.Context, name string) (Readiness, error) {
 	op := "activate " + name
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	// Read under mu: of two who activate and publish at once, the later binds
+	// the newer version.
 	g, err := e.published(ctx, op, name)
 	if err != nil {
 		return Readiness{}, err
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	p := e.prove(ctx, g)
 	if !p.ready() {
 		err := &Error{Kind: Conflict, Op: op}
@@ -178,23 +180,28 @@ func (e *Engine) Deactivate(ctx context.Context, name string) error {
 }
 
 // Rebind proves active graphs anew, after a plugin has come, changed or gone.
-// Those for which nothing changed are left alone.
 func (e *Engine) Rebind(ctx context.Context) {
 	e.mu.Lock()
-	stale := make([]StoredGraph, 0, len(e.bindings))
-	for _, b := range e.bindings {
-		stale = append(stale, b.graph)
-	}
+	ids := slices.Collect(maps.Keys(e.bindings))
 	e.mu.Unlock()
-	for _, g := range stale {
-		e.rebind(ctx, g)
+	for _, id := range ids {
+		e.rebind(ctx, id)
 	}
 }
 
-// rebind binds an active graph as far as it goes.
-func (e *Engine) rebind(ctx context.Context, g StoredGraph) {
+// rebind binds a graph as far as it goes, if it is ON: as the store has it
+// under mu, whatever the caller has read before.
+func (e *Engine) rebind(ctx context.Context, id GraphID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	g, err := e.o.Graphs.GraphByID(ctx, id)
+	if err != nil {
+		e.o.Log.Error("an active graph can't be read; it stays as it is", "graph", id, "error", err)
+		return
+	}
+	if !g.Active {
+		return
+	}
 	p := e.prove(ctx, g)
 	if !p.ready() {
 		e.o.Log.Warn("an active graph isn't ready", "graph", g.Name, "checks", p.checks)
@@ -219,7 +226,15 @@ func (e *Engine) bind(g StoredGraph, p *plan) {
 			ctx, cancel := context.WithCancel(context.Background())
 			b.cancel = cancel
 			s := &source{e: e, b: b, prog: p.prog, conn: p.conn, trigger: p.trigger}
-			e.sources.Go(func() { s.run(ctx) })
+			before, done := e.latest[g.ID], make(chan struct{})
+			e.latest[g.ID] = done
+			e.sources.Go(func() {
+				defer close(done)
+				if before != nil {
+					<-before // a graph has one source at a time
+				}
+				s.run(ctx)
+			})
 		case sdk.KindManual:
 		}
 	}
@@ -360,7 +375,10 @@ func (e *Engine) receive(ctx context.Context, r *route, req sdk.WebhookRequest) 
 		ctx, cancel = context.WithTimeout(ctx, e.o.Limits.CallTimeout)
 		defer cancel()
 	}
-	host, done := e.o.Hosts.Host(ctx, HostCall{Connector: r.conn, Config: func() []byte { return r.config }, Graph: r.graph, Record: func(Exchange) {}})
+	host, done := e.o.Hosts.Host(ctx, HostCall{
+		Connector: r.conn, Config: func() []byte { return r.config }, Graph: r.graph, Record: func(Exchange) {},
+		State: triggerState{e.o.Versions, r.graph, r.conn.Name + "." + r.trigger.Name},
+	})
 	defer done()
 	defer func() {
 		if p := recover(); p != nil {

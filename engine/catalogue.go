@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tappet-dev/tappet/engine/expr"
 	"github.com/tappet-dev/tappet/engine/program"
 	"github.com/tappet-dev/tappet/sdk"
+	"github.com/tappet-dev/tappet/sdk/cron"
 )
 
 // matches says whether a connector answers a search.
@@ -76,6 +78,13 @@ func (l *live) Trigger(use string) (program.TriggerSpec, error) {
 	spec := l.specs.Trigger.spec()
 	if t.Validate != nil {
 		spec.Validate = func(config []byte) error { return t.Validate(config) }
+	}
+	spec.Times = func(expression, zone string) error {
+		times, err := cron.Parse(expression, zone)
+		if err == nil && times.Next(time.Now()).IsZero() {
+			err = errors.New("cron: no such day comes within five years")
+		}
+		return err
 	}
 	return spec, nil
 }

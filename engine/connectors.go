@@ -38,8 +38,47 @@ type HostCall struct {
 	// Run and Step are empty for a trigger.
 	Run  RunID
 	Step string
+	// State is what the trigger keeps; nil for an action, which keeps nothing.
+	State State
 	// Record is given each exchange when it is over.
 	Record func(Exchange)
+}
+
+// State is what one trigger of one graph keeps beside its cursor. Its errors
+// are *sdk.Error.
+type State interface {
+	// Get gives the value of a key, nil if there is none.
+	Get(ctx context.Context, key string) ([]byte, error)
+	// Set keeps a value, on disk when it returns; an empty one is forgotten.
+	Set(ctx context.Context, key string, value []byte) error
+}
+
+// triggerState keeps a trigger's state in the store.
+type triggerState struct {
+	store   VersionStore
+	graph   GraphID
+	trigger string
+}
+
+var _ State = triggerState{}
+
+func (s triggerState) Get(ctx context.Context, key string) ([]byte, error) {
+	v, err := s.store.State(ctx, s.graph, s.trigger, key)
+	return v, stateError(err)
+}
+
+func (s triggerState) Set(ctx context.Context, key string, value []byte) error {
+	return stateError(s.store.SetState(ctx, s.graph, s.trigger, key, value, sdk.MaxState))
+}
+
+func stateError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case KindOf(err) == TooLarge:
+		return &sdk.Error{Kind: sdk.TooLarge, Err: err}
+	}
+	return &sdk.Error{Kind: sdk.Unavailable, Err: err}
 }
 
 // Hosts makes the host of a call; done ends it: later use is refused.

@@ -76,12 +76,14 @@ type Engine struct {
 	programs programCache
 	waiters  waiters
 
-	// mu guards bindings and stopped; routes is replaced whole under it and read
+	// mu guards bindings, latest and stopped; routes is replaced whole under it and read
 	// without.
 	mu       sync.Mutex
 	stopped  bool
 	bindings map[GraphID]*binding
-	routes   atomic.Pointer[map[string]*route]
+	// latest closes when a graph's newest source has ended.
+	latest map[GraphID]chan struct{}
+	routes atomic.Pointer[map[string]*route]
 
 	stop    context.CancelFunc
 	served  chan struct{}
@@ -107,7 +109,7 @@ func New(o Options) (*Engine, error) {
 		o.Log = slog.Default()
 	}
 	o.Limits = o.Limits.withDefaults()
-	e := &Engine{o: o, bindings: map[GraphID]*binding{}}
+	e := &Engine{o: o, bindings: map[GraphID]*binding{}, latest: map[GraphID]chan struct{}{}}
 	e.programs.limit = o.Limits.Programs
 	e.routes.Store(&map[string]*route{})
 	return e, nil
@@ -142,7 +144,7 @@ func (e *Engine) Start(ctx context.Context) error {
 			return fmt.Errorf("start engine: %w", err)
 		}
 		for _, g := range page.Graphs {
-			e.rebind(ctx, g)
+			e.rebind(ctx, g.ID)
 		}
 		if cursor = page.Next; cursor == "" {
 			return nil

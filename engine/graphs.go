@@ -146,34 +146,7 @@ func (e *Engine) DeleteGraph(ctx context.Context, name string, force bool) error
 
 // Validate tells all that is wrong with a document, and the types inferred.
 func (e *Engine) Validate(_ context.Context, src []byte, f graph.Format) Validation {
-	doc, problems := graph.Parse(src, f, e.o.Limits.Document)
-	if doc == nil {
-		return Validation{Problems: problems}
-	}
-	p, more := program.Build(doc, newLive(e.o.Connectors))
-	v := Validation{Problems: append(problems, more...)}
-	v.OK = !hasErrors(v.Problems)
-	if p != nil {
-		v.Steps = map[string]json.RawMessage{}
-		if p.Trigger.Event != nil {
-			v.Trigger = p.Trigger.Event.Schema()
-		}
-		for id, s := range p.ByID {
-			if s.Output != nil {
-				v.Steps[id] = s.Output.Schema()
-			}
-		}
-	}
-	return v
-}
-
-// ValidateDraft is Validate of a stored draft.
-func (e *Engine) ValidateDraft(ctx context.Context, name string) (Validation, error) {
-	g, err := e.o.Graphs.GraphByName(ctx, name)
-	if err != nil {
-		return Validation{}, err
-	}
-	return e.Validate(ctx, g.Draft, g.DraftFormat), nil
+	return e.validate(src, f, nil)
 }
 
 func hasErrors(ps []Problem) bool {
@@ -222,7 +195,7 @@ func (e *Engine) Publish(ctx context.Context, name string) (Version, error) {
 	}
 	if g.Active {
 		g.Version = v.Number
-		e.rebind(ctx, g)
+		e.rebind(ctx, g.ID)
 	}
 	return v, nil
 }

@@ -58,7 +58,7 @@ type SettledBody struct {
 
 // NewSettled makes the record of an outcome.
 func NewSettled(key machine.Key, at, started time.Time, digest uint64, out Outcome) Record {
-	b := make([]byte, 0, 128+len(out.Output))
+	b := make([]byte, 0, 128+len(out.Output)+exchangeSize*len(out.Exchanges))
 	b = append(b, `{"v":`...)
 	b = strconv.AppendInt(b, RecordFormat, 10)
 	if out.Output != nil {
@@ -99,14 +99,27 @@ func appendMember(b []byte, name string, v any) []byte {
 	return append(append(b, name...), enc...)
 }
 
+// exchangeSize is what the record of an exchange mostly takes.
+const exchangeSize = 288
+
+// appendText writes a string as encoding/json would.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			q, err := json.Marshal(s)
+			if err != nil { // a string always marshals
+				q = []byte(`""`)
+			}
+			return append(b, q...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
+}
+
 // appendJSON writes what encoding/json would: it is on the path of every call.
 func (x *Exchange) appendJSON(b []byte) []byte {
 	text := func(name, v string) {
-		q, err := json.Marshal(v)
-		if err != nil { // a string always marshals
-			q = []byte(`""`)
-		}
-		b = append(append(b, name...), q...)
+		b = appendText(append(b, name...), v)
 	}
 	num := func(name string, v int64) {
 		if v != 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -124,4 +125,20 @@ func FuzzRecord(f *testing.F) {
 		r := engine.Record{Kind: engine.RecordKind(kind), Path: machine.Key(path), Body: body}
 		_, _, _ = r.Fact()
 	})
+}
+
+// Texts are written by hand, as encoding/json would.
+func TestAnExchangesTextsSurvive(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "http://x/a?b=c", `"`, `\\`, "<a>&", "\x00\n\x7f", "é\u2028\U0001F600", "\xff"} {
+		rec := engine.NewSettled("entry", recordTime, recordTime, 0, engine.Outcome{Exchanges: []engine.Exchange{{URL: text, Error: text}}})
+		got, err := rec.Settled()
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		want := strings.ToValidUTF8(text, "\uFFFD")
+		if x := got.Exchanges[0]; x.URL != want || x.Error != want {
+			t.Errorf("%q is read as %q and %q", text, x.URL, x.Error)
+		}
+	}
 }

@@ -128,6 +128,9 @@ func (e *Engine) Run(ctx context.Context, id RunID) (RunView, error) {
 		sv := StepView{StepView: s, Attempts: attempts[s.ID]}
 		if st := p.ByID[s.ID]; st != nil && st.Verb == program.Use {
 			sv.Use = st.Action
+			if s.Started != 0 {
+				sv.Mapping = mapping(st)
+			}
 		}
 		v.Steps = append(v.Steps, sv)
 	}
@@ -135,6 +138,17 @@ func (e *Engine) Run(ctx context.Context, id RunID) (RunView, error) {
 		_, v.Result, _ = m.State()
 	}
 	return v, nil
+}
+
+// mapping tells what the fields of an action's input are made from.
+func mapping(s *program.Step) []Mapped {
+	var out []Mapped
+	for _, f := range s.With {
+		for _, x := range f.Value.Sources() {
+			out = append(out, Mapped{Pointer: graph.Pointer("", f.Name) + x.Pointer, Expression: x.Expression, Reads: x.Reads})
+		}
+	}
+	return out
 }
 
 // addAttempt reads what a record says of an action's attempts.

@@ -100,7 +100,7 @@ type GraphQuery struct {
 	Cursor string
 }
 
-// A GraphPage is one page of graphs by name.
+// A GraphPage is one page of graphs by name, without their drafts.
 type GraphPage struct {
 	Graphs []StoredGraph
 	Next   string
@@ -131,6 +131,13 @@ type VersionStore interface {
 	Versions(context.Context, GraphID) ([]Version, error)
 	// Mark gives a source's place, "" when it has none.
 	Mark(ctx context.Context, g GraphID, trigger string) (string, error)
+	// State gives what a trigger keeps under key for a graph, nil if there is none.
+	State(ctx context.Context, g GraphID, trigger, key string) ([]byte, error)
+	// SetState keeps value under key, on disk when it returns; an empty value
+	// forgets the key. If keys and values of the trigger and graph would have
+	// more than limit bytes together, it changes nothing: an Error of kind
+	// TooLarge.
+	SetState(ctx context.Context, g GraphID, trigger, key string, value []byte, limit int) error
 }
 
 // Specs are the specs of the trigger and actions that a version uses, by the

@@ -48,6 +48,9 @@ type StepView struct {
 	machine.StepView
 	Use      string
 	Attempts []Attempt
+	// Mapping tells what the fields of the action's input were made from; it is
+	// empty until the step has begun.
+	Mapping []Mapped
 }
 
 // An Attempt is one try of an action.
@@ -79,8 +82,24 @@ type Validation struct {
 	// Problems includes warnings; OK says that none is more than that.
 	Problems []Problem
 	OK       bool
-	// Steps are the inferred types of the outputs, as JSON Schema, by step id;
-	// only for what could be compiled.
+	// Trigger is the type of the event, and Steps are the types of the steps, by
+	// id, all of them JSON Schemas; only for what could be compiled.
 	Trigger json.RawMessage
-	Steps   map[string]json.RawMessage
+	Steps   map[string]StepTypes
+	// Inferred: what the trigger's schema leaves open is inferred from a sample
+	// event. It counts for the types; what it makes a problem is a warning.
+	Inferred bool
+}
+
+// StepTypes are what goes into a step and what comes out of it.
+type StepTypes struct{ Input, Output json.RawMessage }
+
+// A Mapped is one place of what a step computes, and what it is made from.
+type Mapped struct {
+	// Pointer leads to the place in the step's input, from the name of the field.
+	Pointer string
+	// Expression is the source of the place, a text with ${{ }} in it perhaps.
+	Expression string
+	// Reads are the paths that it may read, such as trigger.body.task.title.
+	Reads []string
 }

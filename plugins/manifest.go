@@ -56,6 +56,7 @@ func readManifest(b []byte, reserved []string) (sdk.Connector, error) {
 	}
 	checkTriggers(&f, c.Triggers)
 	checkActions(&f, c.Actions)
+	checkChoices(&f, &c)
 	return c, f.err()
 }
 
@@ -96,6 +97,22 @@ func checkActions(f *findings, in []sdk.Action) {
 		checkName(f, at, a.Name, seen)
 		checkObject(f, at+".input", a.Input)
 		checkSchema(f, at+".output", a.Output, 0)
+	}
+}
+
+func checkChoices(f *findings, c *sdk.Connector) {
+	if c.Check != nil {
+		checkObject(f, "check.config", c.Check.Config)
+	}
+	if len(c.Options) > maxMembers {
+		f.add("options", "%d options, %d are allowed", len(c.Options), maxMembers)
+		return
+	}
+	seen := map[string]bool{}
+	for i := range c.Options {
+		at := fmt.Sprintf("options[%d]", i)
+		checkName(f, at, c.Options[i].Name, seen)
+		checkObject(f, at+".config", c.Options[i].Config)
 	}
 }
 

@@ -43,6 +43,15 @@ type Limits struct {
 	Settle time.Duration
 	// Drain is how long the calls of a replaced version may go on: 30 s.
 	Drain time.Duration
+	// Artefact is the most bytes of a plugin's file: 256 MiB; modules have a
+	// limit of their own.
+	Artefact int64
+	// Previous is how many releases before the present one are kept of a plugin,
+	// for rolling back: 3.
+	Previous int
+	// Crashes is how many crashes in a row put a plugin into quarantine: 10.
+	// From the third on, calls are held back, each time twice as long.
+	Crashes int
 }
 
 func (l Limits) orDefaults() Limits {
@@ -58,6 +67,15 @@ func (l Limits) orDefaults() Limits {
 	if l.Drain <= 0 {
 		l.Drain = 30 * time.Second
 	}
+	if l.Artefact <= 0 {
+		l.Artefact = 256 << 20
+	}
+	if l.Previous <= 0 {
+		l.Previous = 3
+	}
+	if l.Crashes <= 0 {
+		l.Crashes = 10
+	}
 	return l
 }
 
@@ -70,6 +88,9 @@ type Options struct {
 	// CacheDir holds the compiled modules instead, so that several engines share
 	// them; like WorkDir it must belong to engines alone.
 	CacheDir string
+	// Compiler is wasm.Options.Compiler: the program that compiles modules in a
+	// process of its own; empty compiles in this one.
+	Compiler []string
 	// Reserved are the names of built-in connectors, which no plugin may take.
 	Reserved []string
 	// Log takes what happens to plugins; nil drops it.
@@ -97,6 +118,14 @@ const (
 	Failed State = "failed"
 	// Loading: it is being loaded.
 	Loading State = "loading"
+	// Held: the file isn't what was accepted, and waits to be; what was accepted
+	// serves on.
+	Held State = "held"
+	// Disabled: somebody has switched it off.
+	Disabled State = "disabled"
+	// Quarantined: it kept crashing, and isn't called until it is enabled or
+	// replaced.
+	Quarantined State = "quarantined"
 )
 
 // Health is how a plugin is and since when.
@@ -104,6 +133,12 @@ type Health struct {
 	State  State     `json:"state"`
 	Reason string    `json:"reason,omitempty"`
 	Since  time.Time `json:"since"`
+	// Crashes is how often the version in service crashed, Refused how many of
+	// its events didn't fit the schema that it tells; Refusal is why the last of
+	// these didn't.
+	Crashes int    `json:"crashes,omitempty"`
+	Refused int    `json:"refused,omitempty"`
+	Refusal string `json:"refusal,omitempty"`
 }
 
 // Info is what there is to know of one file of the folder.
@@ -123,6 +158,8 @@ type Info struct {
 	Needs       sdk.Needs     `json:"needs"`
 	Triggers    []sdk.Trigger `json:"triggers,omitempty"`
 	Actions     []sdk.Action  `json:"actions,omitempty"`
+	// Previous are the releases that can be gone back to, newest first.
+	Previous []Release `json:"previous,omitempty"`
 }
 
 // A Catalogue is the plugins of one folder. It is safe for concurrent use.
@@ -138,13 +175,15 @@ type Catalogue struct {
 	ctx    context.Context // of the goroutines; ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	scans  sync.Mutex // one scan at a time
+	scans  sync.Mutex // one scan or change at a time
 
 	mu     sync.RWMutex
 	closed bool
 	files  map[string]*file    // by file name
 	named  map[string]*version // ready, by connector name
 	logs   map[string]*journal // by file name
+	pins   map[string]*pin     // what the lock says, by file name; replaced, never changed
+	staged []*Candidate
 	notify []func()
 }
 
@@ -167,11 +206,14 @@ func Open(dir string, o Options) (*Catalogue, error) {
 			return nil, fmt.Errorf("open the plugins folder: %w", err)
 		}
 	}
+	var err error
+	if c.pins, err = readLock(dir); err != nil {
+		return nil, err
+	}
 	// Copies that an engine left which could not close.
 	if err := os.RemoveAll(c.copies()); err != nil {
 		return nil, fmt.Errorf("clear the copies of native plugins: %w", err)
 	}
-	var err error
 	if c.watch, err = fsnotify.NewWatcher(); err != nil {
 		return nil, fmt.Errorf("watch the plugins folder: %w", err)
 	}
@@ -181,7 +223,7 @@ func Open(dir string, o Options) (*Catalogue, error) {
 	if o.CacheDir == "" {
 		o.CacheDir = filepath.Join(c.work, "compiled")
 	}
-	if c.wasm, err = wasm.New(wasm.Options{Limits: c.limits.WASM, CacheDir: o.CacheDir}); err != nil {
+	if c.wasm, err = wasm.New(wasm.Options{Limits: c.limits.WASM, CacheDir: o.CacheDir, Compiler: o.Compiler}); err != nil {
 		return nil, errors.Join(err, c.watch.Close())
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -200,10 +242,22 @@ func (c *Catalogue) List() []Info {
 	defer c.mu.RUnlock()
 	out := make([]Info, 0, len(c.files))
 	for _, f := range c.files {
-		out = append(out, f.info)
+		out = append(out, c.show(f))
 	}
 	slices.SortFunc(out, func(a, b Info) int { return strings.Compare(a.File, b.File) })
 	return out
+}
+
+// show gives a file's info with what changes from call to call; c.mu is held.
+func (c *Catalogue) show(f *file) Info {
+	i := f.info
+	if f.version != nil {
+		f.version.account.show(&i.Health)
+	}
+	if p := c.pins[i.File]; p != nil {
+		i.Previous = slices.Clone(p.Previous)
+	}
+	return i
 }
 
 // Connector gives the connector of a plugin that is ready. Its functions call
@@ -226,12 +280,12 @@ func (c *Catalogue) Info(name string) (Info, bool) {
 	defer c.mu.RUnlock()
 	if v, ok := c.named[name]; ok {
 		if f := c.files[v.file]; f != nil {
-			return f.info, true
+			return c.show(f), true
 		}
 	}
 	for _, f := range c.files {
 		if f.info.Name == name {
-			return f.info, true
+			return c.show(f), true
 		}
 	}
 	return Info{}, false
@@ -275,9 +329,12 @@ func (c *Catalogue) Close() error {
 	c.cancel()
 	err := c.watch.Close()
 	c.scans.Lock() // a scan that runs ends soon: its context has
-	defer c.scans.Unlock()
 	c.mu.Lock()
 	var old []*version
+	for _, k := range c.staged {
+		old = append(old, k.version)
+	}
+	c.staged = nil
 	for _, f := range c.files {
 		if f.version != nil {
 			old = append(old, f.version)
@@ -285,6 +342,7 @@ func (c *Catalogue) Close() error {
 	}
 	c.files, c.named = map[string]*file{}, map[string]*version{}
 	c.mu.Unlock()
+	c.scans.Unlock()
 	var wg sync.WaitGroup
 	errs := make([]error, len(old))
 	for i, v := range old {

@@ -39,6 +39,33 @@ func install(tb testing.TB, dir, name, from string) {
 	}
 }
 
+func content(tb testing.TB, path string) []byte {
+	tb.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+// stage stages an artefact, which must be good.
+func stage(tb testing.TB, c *plugins.Catalogue, artefact []byte) *plugins.Candidate {
+	tb.Helper()
+	k, err := c.Stage(tb.Context(), artefact, "")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return k
+}
+
+// commit stages an artefact and puts it into service.
+func commit(tb testing.TB, c *plugins.Catalogue, artefact []byte) {
+	tb.Helper()
+	if err := stage(tb, c, artefact).Commit(); err != nil {
+		tb.Fatal(err)
+	}
+}
+
 func open(tb testing.TB, dir string, o plugins.Options) *plugins.Catalogue {
 	tb.Helper()
 	o.CacheDir = guest.CacheDir(tb)
@@ -277,21 +304,7 @@ func TestReplacedVersionEndsItsStreamsAndFinishesItsCalls(t *testing.T) {
 	}()
 	<-entered
 	// The same program with other bytes at its end is another version.
-	before, _ := c.Info("traps")
-	b, err := os.ReadFile(guest.Native(t, guest.Traps))
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, ".next"), append(b, 0), 0o700)
-	}
-	if err == nil {
-		err = os.Rename(filepath.Join(dir, ".next"), filepath.Join(dir, "p"))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	await(t, c, "replaced", func() bool {
-		i, ok := c.Info("traps")
-		return ok && i.Digest != before.Digest && i.Health.State == plugins.Ready
-	})
+	commit(t, c, append(content(t, guest.Native(t, guest.Traps)), 0))
 	if err := <-done; sdk.KindOf(err) != sdk.Unavailable {
 		t.Errorf("the stream: %v, kind unavailable is wanted", err)
 	}

@@ -2,9 +2,6 @@ package plugins
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -15,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tappet-dev/tappet/plugins/native"
 	"github.com/tappet-dev/tappet/plugins/pipe"
 	"github.com/tappet-dev/tappet/sdk"
 )
@@ -45,6 +41,8 @@ type loaded struct {
 	stamp   stamp
 	version *version // nil: failed, or the same as before
 	err     error
+	// held says why the file waits to be accepted.
+	held string
 }
 
 // follow takes the folder's changes once it has been quiet for a while.
@@ -60,7 +58,7 @@ func (c *Catalogue) follow() {
 			if !ok {
 				return
 			}
-			if !hidden(filepath.Base(e.Name)) {
+			if name := filepath.Base(e.Name); !hidden(name) && name != LockFile {
 				t.Reset(c.limits.Settle)
 			}
 		case err, ok := <-c.watch.Errors:
@@ -81,6 +79,11 @@ func (c *Catalogue) follow() {
 func (c *Catalogue) scan() error {
 	c.scans.Lock()
 	defer c.scans.Unlock()
+	return c.look()
+}
+
+// look is scan; c.scans is held.
+func (c *Catalogue) look() error {
 	found, err := c.find()
 	if err != nil {
 		return err
@@ -96,12 +99,21 @@ func (c *Catalogue) scan() error {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			todo[i].version, todo[i].err = c.load(c.ctx, todo[i].name)
+			c.load(c.ctx, &todo[i])
 		})
 	}
 	wg.Wait()
+	locked := false
 	for i := range todo {
-		c.apply(&todo[i])
+		locked = c.apply(&todo[i]) || locked
+	}
+	if locked {
+		if err := c.save(); err != nil {
+			c.log.Error("what was accepted is forgotten at the next start", "error", err)
+		}
+	}
+	if len(todo) > 0 {
+		c.sweep()
 	}
 	if removed || len(todo) > 0 {
 		c.tell()
@@ -224,12 +236,20 @@ func (c *Catalogue) changed(found map[string]stamp) []loaded {
 	return todo
 }
 
-// apply puts what was loaded in its place.
-func (c *Catalogue) apply(l *loaded) {
+// apply puts what was loaded in its place, and says whether the lock changed.
+func (c *Catalogue) apply(l *loaded) (locked bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	f := c.files[l.name]
+	f, p := c.files[l.name], c.pins[l.name]
 	v := l.version
+	if p.off() {
+		if v != nil {
+			c.retire(v)
+		}
+		c.takeOut(f, p.health())
+		f.info.Name, f.info.Digest, f.info.Version, f.info.Needs = p.Name, p.Digest, p.Version, p.Needs
+		return false
+	}
 	if v != nil {
 		if other := c.named[v.spec.Name]; other != nil && other.file != v.file {
 			l.err = sdk.Errorf(sdk.Invalid, "the connector name %q is taken by %s; remove one of the two", v.spec.Name, other.file)
@@ -238,15 +258,35 @@ func (c *Catalogue) apply(l *loaded) {
 			v = nil
 		}
 	}
-	if l.err != nil {
+	if v != nil {
+		c.swap(f, v)
+	}
+	switch {
+	case l.err != nil:
 		f.info.Health = Health{State: Failed, Reason: l.err.Error(), Since: time.Now()}
 		c.log.Warn("plugin failed", "file", l.name, "error", l.err)
-		return
+		return false
+	case l.held != "":
+		f.info.Health = Health{State: Held, Reason: l.held, Since: time.Now()}
+		c.log.Warn("plugin isn't what was accepted", "file", l.name, "reason", l.held)
+		return false
 	}
 	f.info.Health = Health{State: Ready, Since: time.Now()}
-	if v == nil {
-		return // touched, and the same as before
+	if v == nil || p != nil && p.Digest == v.digest {
+		return false
 	}
+	next := &pin{Name: v.spec.Name, File: l.name, Kind: v.kind}
+	if p != nil {
+		next = p.clone()
+	}
+	next.accept(v.release(), c.limits.Previous)
+	c.pins[l.name] = next
+	return true
+}
+
+// swap puts a version into service in the place of the file's old one, whose
+// calls come to their ends; c.mu is held.
+func (c *Catalogue) swap(f *file, v *version) {
 	if old := f.version; old != nil {
 		if c.named[old.spec.Name] == old {
 			delete(c.named, old.spec.Name)
@@ -255,86 +295,75 @@ func (c *Catalogue) apply(l *loaded) {
 	}
 	v.connector = c.connect(v)
 	f.version, c.named[v.spec.Name] = v, v
-	f.info = Info{
-		Name: v.spec.Name, File: l.name, Kind: kindOf(l.name), Digest: v.digest,
-		Title: v.spec.Title, Description: v.spec.Description, Version: v.spec.Version,
-		Health: f.info.Health, Needs: v.spec.Needs, Triggers: v.spec.Triggers, Actions: v.spec.Actions,
-	}
-	c.log.Info("plugin ready", "file", l.name, "connector", v.spec.Name, "version", v.spec.Version, "digest", v.digest)
+	f.info = v.info()
+	f.info.Health = Health{State: Ready, Since: time.Now()}
+	c.log.Info("plugin ready", "file", v.file, "connector", v.spec.Name, "version", v.spec.Version, "digest", v.digest)
 }
 
-// load makes a version of a file; nil if it is the one that is ready.
-func (c *Catalogue) load(ctx context.Context, name string) (*version, error) {
+// takeOut takes a file's version out of service; c.mu is held.
+func (c *Catalogue) takeOut(f *file, h Health) {
+	if v := f.version; v != nil {
+		if c.named[v.spec.Name] == v {
+			delete(c.named, v.spec.Name)
+		}
+		f.version = nil
+		c.retire(v)
+	}
+	f.info.Health = h
+}
+
+// load makes a version of a file as far as that goes: none if the same is in
+// service. A file that isn't what the lock says is taken if it is a module that
+// keeps its name and needs nothing more; otherwise what the lock says serves on.
+func (c *Catalogue) load(ctx context.Context, l *loaded) {
 	c.mu.RLock()
+	p, j := c.pins[l.name].clone(), c.logs[l.name]
 	var have string
-	if v := c.files[name].version; v != nil {
+	if v := c.files[l.name].version; v != nil {
 		have = v.digest
 	}
-	j := c.logs[name]
 	c.mu.RUnlock()
-	path := filepath.Join(c.dir, name)
-	v := &version{file: name, journal: j}
-	var err error
-	if kindOf(name) == WASM {
-		err = c.loadWASM(ctx, v, path, have)
-	} else {
-		err = c.loadNative(ctx, v, path, have)
+	if p.off() {
+		return
 	}
-	if err != nil || v.caller == nil {
-		return nil, err
+	kind := kindOf(l.name)
+	var digest string
+	if digest, l.err = c.keepFile(l.name); l.err == nil {
+		switch {
+		case p != nil && p.Digest != digest && kind == Native:
+			l.held = fmt.Sprintf("the file has SHA-256 %s, and %s is what was accepted; a program that has changed is run only "+
+				"when it is accepted too: tappet plugin accept %s", digest, p.Digest, p.Name)
+		case digest != have:
+			l.version, l.err = c.loadRelease(ctx, l.name, kind, digest, j)
+		}
 	}
-	v.ctx, v.end = context.WithCancelCause(context.Background())
-	if v.spec, err = c.describe(ctx, v.caller); err != nil {
-		return nil, errors.Join(err, v.close())
+	if p == nil {
+		return
 	}
-	return v, nil
+	if v := l.version; v != nil && v.digest != p.Digest {
+		more := beyond(v.spec.Needs, p.Needs)
+		switch {
+		case v.spec.Name != p.Name:
+			l.held = fmt.Sprintf("the file was the connector %q and is %q now; accept it: tappet plugin accept %s", p.Name, v.spec.Name, p.Name)
+		case !nothing(more):
+			l.held = fmt.Sprintf("the file asks for more than was granted: %s; grant it: tappet plugin accept %s", wordsOf(more), p.Name)
+		}
+		if l.held != "" {
+			_ = v.close() // it has served nobody
+			l.version = nil
+		}
+	}
+	if (l.held != "" || l.err != nil) && have == "" {
+		// A copy that is gone or broken changes nothing about the reason.
+		l.version, _ = c.loadRelease(ctx, l.name, p.Kind, p.Digest, j)
+	}
 }
 
-func (c *Catalogue) loadWASM(ctx context.Context, v *version, path, have string) error {
-	limit := c.limits.WASM.Module
-	if limit <= 0 {
-		limit = 32 << 20
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("open the plugin: %w", err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
-	if err != nil {
-		return fmt.Errorf("read the plugin: %w", err)
-	}
-	sum := sha256.Sum256(b)
-	if v.digest = hex.EncodeToString(sum[:]); v.digest == have {
-		return nil
-	}
-	m, err := c.wasm.Load(ctx, b, v.journal)
-	if err != nil {
-		return err
-	}
-	v.caller, v.closer = m, m
-	return nil
-}
-
-func (c *Catalogue) loadNative(ctx context.Context, v *version, path, have string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("open the plugin: %w", err)
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return fmt.Errorf("read the plugin: %w", err)
-	}
-	if v.digest = hex.EncodeToString(h.Sum(nil)); v.digest == have {
-		return nil
-	}
-	p, err := native.Load(ctx, path, c.copies(), native.Options{Limits: c.limits.Native, Log: v.journal, Digest: v.digest})
-	if err != nil {
-		return err
-	}
-	v.caller, v.closer = p, p
-	return nil
+// save writes the lock file; c.scans is held.
+func (c *Catalogue) save() error {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return writeLock(c.dir, c.pins)
 }
 
 // describe asks a plugin what it is and checks the answer.

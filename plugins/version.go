@@ -2,8 +2,11 @@ package plugins
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,12 +18,15 @@ import (
 // A version is one artefact that was loaded and described.
 type version struct {
 	file      string
+	kind      Kind
 	digest    string
 	spec      sdk.Connector // as the plugin tells it
 	connector sdk.Connector // what Connector gives
 	caller    pipe.Caller
 	closer    io.Closer
 	journal   *journal
+	events    map[string]any // the schemas, by trigger
+	account   account
 
 	ctx  context.Context // ends when the version is retired
 	end  context.CancelCauseFunc
@@ -103,10 +109,36 @@ func (r *route) Call(ctx context.Context, f *wire.Frame, s pipe.Server) (wire.Fr
 		}
 		if v.enter() {
 			defer v.leave()
-			return v.call(ctx, f, s)
+			if wait := v.account.held(); wait > 0 {
+				return wire.Frame{}, &sdk.Error{
+					Kind: sdk.Unavailable, RetryAfter: wait,
+					Err: fmt.Errorf("plugin %q keeps crashing; it is called again in %s", r.name, wait.Round(time.Millisecond)),
+				}
+			}
+			began := time.Now()
+			reply, err := v.call(ctx, f, s)
+			r.catalogue.settle(v, began, err)
+			return reply, err
 		}
 	}
+	if i, ok := r.catalogue.Info(r.name); ok && i.Health.Reason != "" {
+		return wire.Frame{}, sdk.Errorf(sdk.Unavailable, "plugin %q is %s: %s", r.name, i.Health.State, i.Health.Reason)
+	}
 	return wire.Frame{}, sdk.Errorf(sdk.Unavailable, "plugin %q is not there or failed to load; see its health", r.name)
+}
+
+// info is what a version tells of itself.
+func (v *version) info() Info {
+	return Info{
+		Name: v.spec.Name, File: v.file, Kind: v.kind, Digest: v.digest,
+		Title: v.spec.Title, Description: v.spec.Description, Version: v.spec.Version,
+		Needs: v.spec.Needs, Triggers: v.spec.Triggers, Actions: v.spec.Actions,
+	}
+}
+
+// release is the version as the lock keeps it.
+func (v *version) release() Release {
+	return Release{Digest: v.digest, Version: v.spec.Version, Needs: v.spec.Needs, At: time.Now().UTC().Truncate(time.Second)}
 }
 
 func (v *version) call(ctx context.Context, f *wire.Frame, s pipe.Server) (wire.Frame, error) {
@@ -134,17 +166,39 @@ func (c *Catalogue) connect(v *version) sdk.Connector {
 		t := &out.Triggers[i]
 		if call := t.Poll; call != nil {
 			t.Poll = func(ctx context.Context, h sdk.Host, p sdk.PollCall) (sdk.RawBatch, error) {
-				return call(ctx, host(h, func() []byte { return p.Config }), p)
+				b, err := call(ctx, host(h, func() []byte { return p.Config }), p)
+				// The others go on: a poll that fails would come to the same event
+				// again and again.
+				b.Events = slices.DeleteFunc(b.Events, func(e sdk.Event) bool { return v.refused(t.Name, e.Data) != nil })
+				return b, err
 			}
 		}
 		if call := t.Webhook; call != nil {
 			t.Webhook = func(ctx context.Context, h sdk.Host, w sdk.WebhookCall) (sdk.RawWebhook, error) {
-				return call(ctx, host(h, func() []byte { return w.Config }), w)
+				r, err := call(ctx, host(h, func() []byte { return w.Config }), w)
+				for i := range r.Events {
+					if misfit := v.refused(t.Name, r.Events[i].Data); misfit != nil {
+						return sdk.RawWebhook{}, misfit
+					}
+				}
+				return r, err
 			}
 		}
 		if call := t.Stream; call != nil {
 			t.Stream = func(ctx context.Context, h sdk.Host, s sdk.StreamCall, emit sdk.EmitFunc) error {
-				return call(ctx, host(h, func() []byte { return s.Config }), s, emit)
+				checked := func(ctx context.Context, at sdk.Cursor, events ...sdk.Event) error {
+					for i := range events {
+						if misfit := v.refused(t.Name, events[i].Data); misfit != nil {
+							return misfit
+						}
+					}
+					err := emit(ctx, at, events...)
+					if err == nil {
+						v.account.settle(time.Now(), nil) // it works
+					}
+					return err
+				}
+				return call(ctx, host(h, func() []byte { return s.Config }), s, checked)
 			}
 		}
 	}
@@ -155,7 +209,25 @@ func (c *Catalogue) connect(v *version) sdk.Connector {
 			return call(ctx, host(h, func() []byte { return in.Input.JSON() }), in)
 		}
 	}
+	guard(&out, host)
 	return out
+}
+
+// guard has the connector's check and options use the host that host makes.
+func guard(out *sdk.Connector, host func(h sdk.Host, config func() []byte) sdk.Host) {
+	if out.Check != nil {
+		call := out.Check.Do
+		out.Check.Do = func(ctx context.Context, h sdk.Host, config json.RawMessage) error {
+			return call(ctx, host(h, func() []byte { return config }), config)
+		}
+	}
+	for i := range out.Options {
+		o := &out.Options[i]
+		call := o.List
+		o.List = func(ctx context.Context, h sdk.Host, c sdk.ChooseCall) ([]sdk.Option, error) {
+			return call(ctx, host(h, func() []byte { return c.Config }), c)
+		}
+	}
 }
 
 // tapped keeps what the plugin logs beside what it prints.

@@ -173,8 +173,8 @@ func rawEvents[T any](s *shape, in []EventOf[T]) ([]Event, error) {
 // A struct is a closed object. A field is named by its json tag, without one
 // by its Go name in snake_case; it is required unless the tag says omitempty
 // or omitzero, it is a pointer, or it has a default. The tags title,
-// description, format, enum (values separated by commas), default and secret
-// ("true") say more. time.Time is a date-time, a type that marshals to text a
+// description, format, enum (values separated by commas), default, secret
+// ("true") and options (the name of a [Chooser]) say more. time.Time is a date-time, a type that marshals to text a
 // string, json.RawMessage, any and a type with its own JSON anything.
 func Schema[T any]() json.RawMessage { return shapeOf[T]().schema() }
 

@@ -56,6 +56,9 @@ func (s *shape) appendSchema(b []byte, f *shapeField, open map[*shape]bool) []by
 		if f.tag.Get("secret") == "true" {
 			add("writeOnly", []byte("true"))
 		}
+		if v := f.tag.Get("options"); v != "" {
+			add("options", quote(v))
+		}
 	}
 	switch {
 	case s.form == formList:

@@ -32,6 +32,49 @@ type Connector struct {
 
 	Triggers []Trigger `json:"triggers,omitempty"`
 	Actions  []Action  `json:"actions,omitempty"`
+	// Check tries whether a config works, such as whether a token is taken; nil:
+	// there is nothing to try.
+	Check *Checker `json:"check,omitempty"`
+	// Options fill the choices of fields; a field names one by its tag options.
+	Options []Chooser `json:"options,omitempty"`
+}
+
+// A Checker tries whether a config works, without doing anything that lasts.
+// [Check] makes one from a typed function.
+type Checker struct {
+	// Config is the JSON Schema of what is tried, an object.
+	Config json.RawMessage `json:"config,omitempty"`
+
+	// Do gives nil if the config works, else an error whose kind says what is
+	// wrong with it.
+	Do func(ctx context.Context, h Host, config json.RawMessage) error `json:"-"`
+}
+
+// A Chooser gives the values that a field may have, asked of the outside world
+// while somebody fills a form. [Options] makes one from a typed function.
+type Chooser struct {
+	Name  string `json:"name"`
+	Title string `json:"title,omitempty"`
+	// Config is the JSON Schema of what the choice depends on, an object.
+	Config json.RawMessage `json:"config,omitempty"`
+
+	List func(ctx context.Context, h Host, c ChooseCall) ([]Option, error) `json:"-"`
+}
+
+// A ChooseCall asks for the options of one field.
+type ChooseCall struct {
+	Options string
+	// Config holds what was filled in so far, a JSON object that fits
+	// Chooser.Config.
+	Config json.RawMessage
+}
+
+// An Option is one value to choose.
+type Option struct {
+	// Value is the field's value, any JSON.
+	Value json.RawMessage `json:"value"`
+	// Title is what a person sees; left out, it is Value.
+	Title string `json:"title,omitempty"`
 }
 
 // Needs are the capabilities that a connector asks for.
@@ -255,9 +298,21 @@ type Host interface {
 	Log(ctx context.Context, level Level, msg string, args ...any)
 	// Secret gives a secret that Needs.Secrets names.
 	Secret(ctx context.Context, name string) (string, error)
+	// State gives what the trigger keeps under key for its graph, nil if there is
+	// none. What belongs to the events goes into the cursor: state isn't
+	// committed with them. An action has none.
+	State(ctx context.Context, key string) ([]byte, error)
+	// SetState keeps value under key; it is durable when SetState returns. An
+	// empty value forgets the key. Keys and values of one trigger of one graph
+	// have [MaxState] bytes together; more is refused with kind too_large.
+	SetState(ctx context.Context, key string, value []byte) error
 	// Now is the engine's time.
 	Now() time.Time
 }
+
+// MaxState is the most bytes of keys and values that one trigger of one graph
+// may keep with Host.SetState.
+const MaxState = 64 << 10
 
 // Level is the weight of a log line.
 type Level string

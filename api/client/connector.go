@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"time"
 )
 
 // A Connector is one connector; lists leave the schemas and Needs out.
@@ -52,26 +51,6 @@ type Action struct {
 	Keyed       bool            `json:"keyed"`
 }
 
-// A Plugin is one plugin file and how it is.
-type Plugin struct {
-	Name     string   `json:"name"`
-	File     string   `json:"file"`
-	Kind     string   `json:"kind"`
-	Version  string   `json:"version"`
-	Digest   string   `json:"digest"`
-	Health   Health   `json:"health"`
-	Needs    Needs    `json:"needs"`
-	Triggers []string `json:"triggers"`
-	Actions  []string `json:"actions"`
-}
-
-// Health is how a plugin is: State is "ready", "loading" or "failed".
-type Health struct {
-	State  string     `json:"state"`
-	Reason string     `json:"reason"`
-	Since  *time.Time `json:"since"`
-}
-
 // A System is what the server says of itself.
 type System struct {
 	Version string `json:"version"`
@@ -100,17 +79,6 @@ func (c *Client) Connectors(ctx context.Context, text string) ([]Connector, erro
 // Connector gives a connector with all its schemas.
 func (c *Client) Connector(ctx context.Context, name string) (Connector, error) {
 	return get[Connector](ctx, c, nil, "connectors", name)
-}
-
-// Plugins lists the plugin files, those that failed too.
-func (c *Client) Plugins(ctx context.Context) ([]Plugin, error) {
-	p, err := get[Page[Plugin]](ctx, c, nil, "plugins")
-	return p.Items, err
-}
-
-// Plugin gives a plugin with its health.
-func (c *Client) Plugin(ctx context.Context, name string) (Plugin, error) {
-	return get[Plugin](ctx, c, nil, "plugins", name)
 }
 
 // System gives version and limits.

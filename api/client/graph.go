@@ -57,11 +57,19 @@ type Activation struct {
 // A Validation is what is known of a document.
 type Validation struct {
 	// Name is the one that the document gives, empty when it can't be read.
-	Name     string                     `json:"name"`
-	Valid    bool                       `json:"valid"`
-	Problems []ProblemError             `json:"problems"`
-	Trigger  json.RawMessage            `json:"trigger"`
-	Steps    map[string]json.RawMessage `json:"steps"`
+	Name     string          `json:"name"`
+	Valid    bool            `json:"valid"`
+	Problems []ProblemError  `json:"problems"`
+	Trigger  json.RawMessage `json:"trigger"`
+	// Inferred: what the trigger's schema leaves open comes from a sample event.
+	Inferred bool                 `json:"inferred"`
+	Steps    map[string]StepTypes `json:"steps"`
+}
+
+// StepTypes are the types of one step, JSON Schemas.
+type StepTypes struct {
+	Input  json.RawMessage `json:"input"`
+	Output json.RawMessage `json:"output"`
 }
 
 // A Version is one published version; lists leave Document out.

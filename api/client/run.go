@@ -37,7 +37,16 @@ type Step struct {
 	Error     *RunError       `json:"error"`
 	StartedAt *time.Time      `json:"started_at"`
 	EndedAt   *time.Time      `json:"ended_at"`
+	Mapping   []Mapped        `json:"mapping"`
 	Attempts  []Attempt       `json:"attempts"`
+}
+
+// Mapped is one computed place of an action's input: what stands there in the
+// document, and what it may have read.
+type Mapped struct {
+	Pointer    string   `json:"pointer"`
+	Expression string   `json:"expression"`
+	Reads      []string `json:"reads"`
 }
 
 // An Attempt is one try of an action.

@@ -9,6 +9,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -313,7 +314,7 @@ func TestProblemsDocument(t *testing.T) {
 	}
 }
 
-// mappingScope is what the examples of mapping.md see: a webhook's event as
+// mappingScope is what the examples of mapping.md and rules.md see: a webhook's event as
 // its schema says, and an HTTP step that may be skipped.
 func mappingScope(tb testing.TB) (*expr.Scope, []any) {
 	tb.Helper()
@@ -343,7 +344,7 @@ func TestMappingDocument(t *testing.T) {
 	scope, values := mappingScope(t)
 	env := &expr.Env{Values: values, Now: time.Date(2026, 11, 24, 9, 30, 0, 0, time.UTC)}
 	n := 0
-	for _, block := range fences(readDoc(t, "docs/mapping.md"), "expr") {
+	for _, block := range fences(readDoc(t, "docs/mapping.md")+readDoc(t, "docs/rules.md"), "expr") {
 		for _, line := range strings.Split(strings.TrimSpace(block), "\n") {
 			src, want, isValue := strings.Cut(line, " → ")
 			if !isValue {
@@ -360,8 +361,8 @@ func TestMappingDocument(t *testing.T) {
 			}
 		}
 	}
-	if n < 30 {
-		t.Errorf("mapping.md has %d examples", n)
+	if n < 60 {
+		t.Errorf("mapping.md and rules.md have %d examples", n)
 	}
 }
 
@@ -387,28 +388,25 @@ func evaluate(src string, scope *expr.Scope, env *expr.Env) string {
 	return string(out)
 }
 
-const (
-	beginFunctions = "<!-- functions: written by go test ./cmd/tappet -run TestFunctionsDocument -update -->\n"
-	endFunctions   = "<!-- end of functions -->"
-)
+const functionsHead = `# Functions
+
+The functions of expressions ([mapping.md](mapping.md)), by group. Each example is a test. A parameter with a ? may be
+left out, and … repeats the last one.
+
+<!-- Written by: go test ./cmd/tappet -run TestFunctionsDocument -update -->
+`
 
 func TestFunctionsDocument(t *testing.T) {
 	t.Parallel()
-	const name = "docs/mapping.md"
-	doc := readDoc(t, name)
-	head, rest, ok := strings.Cut(doc, beginFunctions)
-	shown, tail, ok2 := strings.Cut(rest, endFunctions)
-	if !ok || !ok2 {
-		t.Fatalf("%s has no place for functions", name)
-	}
-	want := functions()
+	const name = "docs/functions.md"
+	want := functionsHead + functions()
 	if *updateDocs {
-		if err := os.WriteFile(filepath.Join("../..", name), []byte(head+beginFunctions+want+endFunctions+tail), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join("../..", name), []byte(want), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	if diff := cmp.Diff(want, shown); diff != "" {
+	if diff := cmp.Diff(want, readDoc(t, name)); diff != "" {
 		t.Errorf("%s isn't up to date (-update); (-code +document):\n%s", name, diff)
 	}
 }
@@ -416,25 +414,34 @@ func TestFunctionsDocument(t *testing.T) {
 // functions are the library as Markdown, by group.
 func functions() string {
 	groups := map[string][]expr.Function{}
-	var names []string
 	for _, f := range expr.Library() {
-		if groups[f.Group] == nil {
-			names = append(names, f.Group)
-		}
 		groups[f.Group] = append(groups[f.Group], f)
 	}
-	slices.Sort(names)
-	cell := strings.NewReplacer("|", "\\|", "\n", " ")
 	var b strings.Builder
-	for _, group := range names {
-		fmt.Fprintf(&b, "\n### %s%s\n\n| Function | | Example |\n|---|---|---|\n", strings.ToUpper(group[:1]), group[1:])
+	for _, group := range slices.Sorted(maps.Keys(groups)) {
+		fmt.Fprintf(&b, "\n## %s%s\n", strings.ToUpper(group[:1]), group[1:])
 		for _, f := range groups[group] {
-			example := ""
-			if len(f.Examples) > 0 {
-				example = fmt.Sprintf("`%s` → `%s`", f.Examples[0].Source, f.Examples[0].Result)
+			fmt.Fprintf(&b, "\n**`%s`** — %s\n", f.Signature, f.Doc)
+			for _, x := range f.Examples {
+				fmt.Fprintf(&b, "\n- %s → %s", code(x.Source), code(x.Result))
 			}
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", cell.Replace(f.Signature), cell.Replace(f.Doc), cell.Replace(example))
+			if len(f.Examples) > 0 {
+				b.WriteByte('\n')
+			}
 		}
 	}
-	return b.String() + "\n"
+	return b.String()
+}
+
+// code is a code span of Markdown (CommonMark 6.1), on one line.
+func code(s string) string {
+	s = strings.ReplaceAll(s, "\n", " ")
+	fence := "`"
+	for strings.Contains(s, fence) {
+		fence += "`"
+	}
+	if strings.HasPrefix(s, "`") || strings.HasSuffix(s, "`") {
+		s = " " + s + " "
+	}
+	return fence + s + fence
 }

@@ -100,5 +100,31 @@ func (h *host) Secret(_ context.Context, name string) (string, error) {
 	return v, nil
 }
 
+// State implements sdk.Host.
+func (h *host) State(ctx context.Context, key string) ([]byte, error) {
+	if err := h.keeps(); err != nil {
+		return nil, err
+	}
+	return h.call.State.Get(ctx, key)
+}
+
+// SetState implements sdk.Host.
+func (h *host) SetState(ctx context.Context, key string, value []byte) error {
+	if err := h.keeps(); err != nil {
+		return err
+	}
+	return h.call.State.Set(ctx, key, value)
+}
+
+func (h *host) keeps() error {
+	if err := h.ended(); err != nil {
+		return err
+	}
+	if h.call.State == nil {
+		return sdk.Errorf(sdk.Unsupported, "only a trigger keeps state; an action has its input")
+	}
+	return nil
+}
+
 // Now implements sdk.Host.
 func (h *host) Now() time.Time { return time.Now().UTC() }

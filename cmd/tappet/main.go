@@ -15,6 +15,8 @@ import (
 	_ "time/tzdata" // zones are the binary's own, not the host's
 
 	"github.com/spf13/cobra"
+
+	"github.com/tappet-dev/tappet/plugins/wasm"
 )
 
 // version is set by the release build.
@@ -27,6 +29,10 @@ const (
 )
 
 func main() {
+	// A module compiles in a process of its own: this program, started by itself.
+	if len(os.Args) > 1 && os.Args[1] == wasm.CompileCommand {
+		os.Exit(wasm.CompileMain(os.Args[2:], os.Stdin, os.Stderr))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// After the first signal the next one ends the process at once.
 	context.AfterFunc(ctx, stop)
@@ -44,7 +50,7 @@ func run(ctx context.Context, args []string) int {
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serveCommand(), graphCommand(), versionCommand())
+	root.AddCommand(serveCommand(), graphCommand(), exprCommand(), pluginCommand(), versionCommand())
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

@@ -245,7 +245,7 @@ func (r *docRun) document(t *testing.T, blocks []docBlock) {
 			}
 			r.commands(t, sh, where, text, want)
 		case "console", "json":
-			if b.info != "event" && (i == 0 || blocks[i-1].lang != "sh") {
+			if b.info != "event" && !strings.Contains(b.info, ".") && (i == 0 || blocks[i-1].lang != "sh") {
 				t.Errorf("%s: no sh block stands above", where)
 			}
 		case "yaml":

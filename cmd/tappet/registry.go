@@ -1,12 +1,10 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/tappet-dev/tappet/api"
 	"github.com/tappet-dev/tappet/connectors"
 	"github.com/tappet-dev/tappet/engine"
 	"github.com/tappet-dev/tappet/plugins"
@@ -18,10 +16,7 @@ type registry struct {
 	plugins *plugins.Catalogue // nil: built-in ones alone
 }
 
-var (
-	_ engine.Connectors = (*registry)(nil)
-	_ api.Plugins       = (*registry)(nil)
-)
+var _ engine.Connectors = (*registry)(nil)
 
 func newRegistry(p *plugins.Catalogue) *registry {
 	r := &registry{builtin: map[string]engine.Connector{}, plugins: p}
@@ -83,34 +78,4 @@ func (r *registry) Connectors() []engine.Connector {
 	}
 	slices.SortFunc(out, func(a, b engine.Connector) int { return strings.Compare(a.Name, b.Name) })
 	return out
-}
-
-// Plugins implements api.Plugins.
-func (r *registry) Plugins() []api.PluginInfo {
-	list := r.plugins.List()
-	out := make([]api.PluginInfo, len(list))
-	for i, p := range list {
-		out[i] = api.PluginInfo{
-			Name: p.Name, File: p.File, Kind: string(p.Kind), Digest: p.Digest, Version: p.Version,
-			State: string(p.Health.State), Reason: p.Health.Reason, Since: p.Health.Since,
-			Needs: p.Needs,
-		}
-		for _, t := range p.Triggers {
-			out[i].Triggers = append(out[i].Triggers, t.Name)
-		}
-		for _, a := range p.Actions {
-			out[i].Actions = append(out[i].Actions, a.Name)
-		}
-	}
-	return out
-}
-
-// Plugin implements api.Plugins.
-func (r *registry) Plugin(name string) (api.PluginInfo, error) {
-	for _, p := range r.Plugins() {
-		if p.Name == name {
-			return p, nil
-		}
-	}
-	return api.PluginInfo{}, &engine.Error{Kind: engine.NotFound, Op: "read plugin", Err: errors.New("there is no such plugin")}
 }

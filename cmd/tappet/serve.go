@@ -91,7 +91,7 @@ func serve(ctx context.Context, s settings, out io.Writer) (err error) {
 	server, err := api.New(api.Options{
 		Engine: e.engine, Plugins: e.registry, Auth: auth, Ready: e.engine.Ready, Log: log, Version: version,
 		Limits: api.Limits{
-			HookBody: s.hookBody, RequestBody: s.requestBody, Read: s.readTimeout, Wait: s.wait, Depth: s.eventDepth,
+			HookBody: s.hookBody, HookBodies: s.hookBodies, RequestBody: s.requestBody, Read: s.readTimeout, Wait: s.wait, Depth: s.eventDepth,
 			Write: s.readTimeout + max(s.wait, s.hookWait) + time.Minute,
 		},
 	})
@@ -152,8 +152,12 @@ func open(ctx context.Context, s settings, log *slog.Logger) (p *parts, err erro
 	if err := os.MkdirAll(s.plugins, 0o700); err != nil {
 		return p, fmt.Errorf("make plugins folder: %w", err)
 	}
+	self, err := os.Executable()
+	if err != nil {
+		return p, fmt.Errorf("find this program, which compiles plugins in a process of its own: %w", err)
+	}
 	if p.plugins, err = plugins.Open(s.plugins, plugins.Options{
-		Reserved: builtinNames(), WorkDir: filepath.Join(s.data, "plugin-work"), Log: log,
+		Reserved: builtinNames(), WorkDir: filepath.Join(s.data, "plugin-work"), Compiler: []string{self}, Log: log,
 	}); err != nil {
 		return p, err
 	}

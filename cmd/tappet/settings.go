@@ -25,6 +25,7 @@ type settings struct {
 	drain        time.Duration
 	openRuns     int
 	hookBody     int64
+	hookBodies   int64
 	requestBody  int64
 	readTimeout  time.Duration
 	wait         time.Duration
@@ -46,6 +47,7 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
 	f.DurationVar(&s.drain, "drain", 10*time.Second, "how long running calls may take after a stop signal")
 	f.IntVar(&s.openRuns, "limits-open-runs", 10_000, "runs that may be open at once before events are refused (limits.open_runs)")
+	f.Int64Var(&s.hookBodies, "limits-hook-bodies", 256<<20, "bytes of all webhooks' bodies that are coming in, beyond 64 KiB of each (limits.hook_bodies)")
 	f.Int64Var(&s.hookBody, "limits-hook-body", 10<<20, "bytes of a webhook's body (limits.hook_body)")
 	f.Int64Var(&s.requestBody, "limits-request-body", 2<<20, "bytes of a REST call's body (limits.request_body)")
 	f.DurationVar(&s.readTimeout, "limits-read-timeout", time.Minute, "how long a whole request may take to come in (limits.read_timeout)")
@@ -78,7 +80,7 @@ func (s *settings) check() error {
 		s.plugins = filepath.Join(s.data, "plugins")
 	}
 	for name, v := range map[string]int64{
-		"limits-open-runs": int64(s.openRuns), "limits-hook-body": s.hookBody, "limits-event-bytes": int64(s.eventBytes),
+		"limits-open-runs": int64(s.openRuns), "limits-hook-body": s.hookBody, "limits-hook-bodies": s.hookBodies, "limits-event-bytes": int64(s.eventBytes),
 		"limits-output-bytes": int64(s.outputBytes), "limits-hook-wait": int64(s.hookWait), "limits-call-timeout": int64(s.callTimeout),
 		"drain": int64(s.drain), "limits-request-body": s.requestBody, "limits-read-timeout": int64(s.readTimeout),
 		"limits-wait": int64(s.wait), "limits-event-depth": int64(s.eventDepth),

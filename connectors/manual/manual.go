@@ -34,7 +34,6 @@ const configSchema = `{"type":"object","additionalProperties":false}`
 const eventSchema = `{
   "type": "object",
   "additionalProperties": false,
-  "required": ["body"],
   "properties": {
     "body": {"title": "Body", "description": "What the starter gave; null when nothing was given."}
   }

@@ -182,7 +182,7 @@ func TestDaylightSaving(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		loc, err := parseZone(tt.zone)
+		loc, err := time.LoadLocation(tt.zone)
 		if err != nil {
 			t.Fatal(err)
 		}

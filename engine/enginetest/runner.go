@@ -60,6 +60,7 @@ func RunRunner(t *testing.T, open func(t testing.TB, dir string, w engine.Worker
 		"too many open runs are refused":                                 tooMany,
 		"when the disk fails accepting is refused and runs go on later":  diskFails,
 		"a changed program stops the run":                                changedProgram,
+		"a run that can't be driven says so and goes on when it can":     undriven,
 		"independent steps run side by side":                             sideBySide,
 		"outputs reach later steps and the result":                       outputs,
 		"the answer is given once and the end is told":                   answers,
@@ -669,6 +670,19 @@ func changedProgram(t *testing.T, b *bench) {
 	b.start()
 	b.wantEnd(machine.Failed, machine.KindChangedProgram)
 	b.wantSent("a", "b")
+}
+
+func undriven(t *testing.T, b *bench) {
+	b.does(ok)
+	b.start() // there is no version 1
+	b.mustAccept(1)
+	err := b.Signal(t.Context(), RunID(1), machine.Fact{At: machine.Millis(at.UnixMilli()), Of: &machine.Cancel{}})
+	if !errors.Is(err, &engine.Error{Kind: engine.Conflict}) {
+		t.Errorf("cancel: %v; want a conflict", err)
+	}
+	b.version(1, oneStep)
+	b.again()
+	b.wantEnd(machine.Succeeded, "")
 }
 
 func sideBySide(t *testing.T, b *bench) {

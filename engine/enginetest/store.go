@@ -75,6 +75,7 @@ func RunStore(t *testing.T, open func(t testing.TB, dir string) Store) {
 		"versions count from one and read back":               versions,
 		"a mark is empty at first and the last one wins":      marks,
 		"an event is kept byte for byte":                      eventBytes,
+		"a trigger's state is kept within its limit":          states,
 	}
 	for name, run := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -329,6 +330,8 @@ func listFilters(t *testing.T, s Store) {
 		"two states":    {engine.RunQuery{States: []machine.State{machine.Succeeded, machine.Running}, Graph: 1}, []int{4, 2, 0}},
 		"no such state": {engine.RunQuery{States: []machine.State{machine.Cancelled}}, nil},
 		"from":          {engine.RunQuery{From: at.Add(4 * time.Millisecond)}, []int{5, 4}},
+		"from long ago": {engine.RunQuery{From: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), To: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), Limit: 1}, []int{5}},
+		"to long ago":   {engine.RunQuery{To: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC)}, nil},
 		"to":            {engine.RunQuery{To: at.Add(2 * time.Millisecond)}, []int{1, 0}},
 		"all of it":     {engine.RunQuery{Graph: 1, States: []machine.State{machine.Running}, From: at.Add(time.Millisecond), To: at.Add(9 * time.Millisecond)}, []int{2}},
 	}
@@ -473,6 +476,9 @@ func graphList(t *testing.T, s Store) {
 			}
 			for _, g := range page.Graphs {
 				got = append(got, g.Name)
+				if g.Draft != nil {
+					t.Errorf("%s: the list carries the draft of %s", name, g.Name)
+				}
 			}
 			if tt.q.Cursor = page.Next; page.Next == "" {
 				break
@@ -537,6 +543,47 @@ func marks(t *testing.T, s Store) {
 	if c, err = s.Mark(t.Context(), 2, "feed.new_item"); err != nil || c != "" {
 		t.Errorf("mark of another graph = %q, %v; want none", c, err)
 	}
+}
+
+func states(t *testing.T, s Store) {
+	const limit = 20
+	set := func(g engine.GraphID, trigger, key, value string) error {
+		t.Helper()
+		return s.SetState(t.Context(), g, trigger, key, []byte(value), limit)
+	}
+	want := func(g engine.GraphID, trigger, key, value string) {
+		t.Helper()
+		if v, err := s.State(t.Context(), g, trigger, key); err != nil || string(v) != value || (v == nil) != (value == "") {
+			t.Errorf("state %d %s %s = %q, %v; want %q", g, trigger, key, v, err, value)
+		}
+	}
+	want(1, "a.b", "k", "")
+	for _, x := range []struct {
+		g            engine.GraphID
+		trigger, key string
+		value        string
+		fits         bool
+	}{
+		{1, "a.b", "k", "123456789", true},
+		{1, "a.b", "k", "1234567890", true}, // in place of the other
+		{2, "a.b", "k", "other graph", true},
+		{1, "a.c", "k", "other trigger", true},
+		{1, "a.b", "é", "1234567", true},
+		{1, "a.b", "é", "12345678", false},
+		{1, "a.b", "l", "1", false},
+		{1, "a.b", "k", "", true},
+		{1, "a.b", "l", "1", true},
+	} {
+		err := set(x.g, x.trigger, x.key, x.value)
+		if x.fits && err != nil || !x.fits && !errors.Is(err, &engine.Error{Kind: engine.TooLarge}) {
+			t.Errorf("set %+v: %v", x, err)
+		}
+	}
+	want(1, "a.b", "k", "")
+	want(1, "a.b", "é", "1234567")
+	want(1, "a.b", "l", "1")
+	want(2, "a.b", "k", "other graph")
+	want(1, "a.c", "k", "other trigger")
 }
 
 func eventBytes(t *testing.T, s Store) {

@@ -16,11 +16,15 @@ func (c *compiler) ident(n *ast.IdentifierNode) (fn, *Type) {
 	}
 	slot, v := c.scope.find(n.Value)
 	if v == nil {
+		if c.probeName(n.Value, nil) {
+			return constant(nil), Any()
+		}
 		return c.unknownName(n)
 	}
 	if v.Call {
 		return c.fail(n, CodeArguments, "", "%s is used with a name: %s(\"…\")", v.Name, v.Name)
 	}
+	c.read(len(c.reads), &place{slot: slot})
 	return func(f *frame) any { return f.value(slot) }, c.narrowed(n, known(v.Type))
 }
 
@@ -112,6 +116,7 @@ func (p *place) walk() fn {
 }
 
 func (c *compiler) member(n *ast.MemberNode) (fn, *Type) {
+	mark := len(c.reads)
 	base, bt := c.node(n.Node)
 	s, ok := n.Property.(*ast.StringNode)
 	if !ok {
@@ -124,6 +129,7 @@ func (c *compiler) member(n *ast.MemberNode) (fn, *Type) {
 	}
 	var p place
 	if c.place(n, &p) {
+		c.read(mark, &p)
 		return p.walk(), c.narrowed(n, t)
 	}
 	return func(f *frame) any {
@@ -139,6 +145,8 @@ func (c *compiler) member(n *ast.MemberNode) (fn, *Type) {
 // when there can't be one.
 func (c *compiler) field(n ast.Node, t *Type, name string) (*Type, bool) {
 	switch {
+	case c.probeMember(t, name):
+		return nil, false
 	case t.dyn:
 		return Any(), true
 	case t.nonNull().empty():

@@ -52,8 +52,14 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) (fn, *Type) {
 	}
 	spec := library[name]
 	if spec == nil {
-		for _, a := range args {
-			c.node(a)
+		first := never()
+		for i, a := range args {
+			if _, t := c.node(a); i == 0 {
+				first = t
+			}
+		}
+		if c.probeName(name, first) {
+			return constant(nil), Any()
 		}
 		return c.fail(n, CodeUnknownFunction, functionHint(name), "unknown function %s", name)
 	}
@@ -65,6 +71,7 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) (fn, *Type) {
 	ok := true
 	for i, a := range args {
 		runs[i], types[i] = c.node(a)
+		c.probeArgument(a, spec.param(i).typ)
 		ok = c.argument(a, spec, i, types[i]) && ok
 	}
 	if !ok {
@@ -74,6 +81,12 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) (fn, *Type) {
 	case "get":
 		if key, ok := args[1].(*ast.StringNode); ok {
 			return c.constantKey(key, runs[0], types[0])
+		}
+	case "formatDate", "date":
+		if len(args) > 1 {
+			if s, ok := args[1].(*ast.StringNode); ok && goLayout(s.Value) != "" {
+				return c.fail(s, CodeArguments, "write "+clip(goLayout(s.Value)), "%s isn't a layout of Go", clip(s.Value))
+			}
 		}
 	case "secret":
 		if _, ok := args[0].(*ast.StringNode); !ok {
@@ -168,6 +181,9 @@ func (c *compiler) callScope(n ast.Node, slot int, v *Var, args []ast.Node) (fn,
 		return c.fail(args[0], CodeArguments, fmt.Sprintf(`write %s("name")`, v.Name), "%s takes a constant text", v.Name)
 	}
 	t := known(v.Type)
+	if c.probeMember(t, s.Value) {
+		return constant(nil), Any()
+	}
 	if !t.dyn && t.prop(s.Value) == nil && t.extra == nil {
 		return c.fail(s, CodeUnknownName, fieldHint(t, s.Value), "%s knows no %s", v.Name, clip(s.Value))
 	}
@@ -176,5 +192,6 @@ func (c *compiler) callScope(n ast.Node, slot int, v *Var, args []ast.Node) (fn,
 		return constant(nil), Any()
 	}
 	p := place{slot: slot, names: []string{s.Value}, ats: []int{c.at(s)}}
+	c.read(len(c.reads), &p)
 	return p.walk(), c.narrowed(n, ft)
 }

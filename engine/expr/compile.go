@@ -40,7 +40,7 @@ func compileAt(src, expr string, base int, sc *Scope) (p *Program, problems []Pr
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
-	return &Program{run: run, typ: t, src: src, vars: c.slots, loops: c.nesting}, nil
+	return &Program{run: run, typ: t, src: src, vars: c.slots, loops: c.nesting, reads: distinct(c.reads)}, nil
 }
 
 // compiler is the state of the one pass that gives each node its type and its
@@ -60,6 +60,10 @@ type compiler struct {
 	visits int
 	// slots and nesting are what the frame must have room for.
 	slots, nesting int
+	// reads are the paths that were compiled; see source.go.
+	reads []string
+	// probe isn't nil while a completion is looked for.
+	probe *probe
 }
 
 // local is a name that let has given.

@@ -15,13 +15,17 @@ type Env struct {
 	Values []any
 	// Now is what now() gives.
 	Now time.Time
+	// Seed is what ids are derived from: uuid() and the like give the same for
+	// the same seed, and another one for each call within one evaluation. It must
+	// be the same when a step is evaluated again on replay, and differ between
+	// runs and between the visits of steps. Without one, these functions fail.
+	Seed []byte
 	// Limits of the evaluation; zero fields mean the defaults.
 	Limits Limits
+	// Usage, if set, is told what the evaluation has used; one that needs no
+	// evaluation, such as of a constant, tells nothing.
+	Usage *Usage
 }
-
-// A Secret refers to a secret by name. It goes through an expression whole;
-// whatever would make text of it fails.
-type Secret struct{ Name string }
 
 // Members is an object whose members are computed when they are asked for. It
 // can be written out as a whole only when it is a [Lister], too.
@@ -45,6 +49,8 @@ type Program struct {
 	src string
 	// vars and loops are how many let slots and nested predicates it has.
 	vars, loops int
+	// reads are the paths of the scope that it may read, sorted.
+	reads []string
 }
 
 // Type is that of the value.
@@ -78,6 +84,10 @@ type frame struct {
 	loops  []loop
 	now    time.Time
 	limits Limits
+	usage  *Usage
+	seed   []byte
+	ids    uint64         // how many ids were made of the seed
+	place  *time.Location // the zone that was found last
 	// left, bytes and copies are what remains of the budget.
 	left, bytes, copies int
 	// at is the place of the running operation, in runes of its source, and -1
@@ -106,7 +116,7 @@ var frames = sync.Pool{New: func() any { return new(frame) }}
 func newFrame(env *Env, vars, loops int) *frame {
 	f, _ := frames.Get().(*frame)
 	l := env.Limits.withDefaults()
-	f.values, f.now, f.limits = env.Values, env.Now, l
+	f.values, f.now, f.seed, f.limits, f.usage = env.Values, env.Now, env.Seed, l, env.Usage
 	f.left, f.bytes, f.copies, f.at = l.Steps, l.Bytes, l.Copies, -1
 	f.vars, f.loops, f.trail, f.memo = f.varBuf[:], f.loopBuf[:], f.trailBuf[:0], f.memoBuf[:0]
 	if vars > len(f.vars) {
@@ -119,6 +129,9 @@ func newFrame(env *Env, vars, loops int) *frame {
 }
 
 func (f *frame) release() {
+	if u := f.usage; u != nil {
+		*u = Usage{Steps: f.limits.Steps - f.left, Bytes: f.limits.Bytes - f.bytes, Copies: f.limits.Copies - f.copies}
+	}
 	*f = frame{}
 	frames.Put(f)
 }

@@ -73,6 +73,7 @@ func newEnv() *Env {
 			members{"entry": map[string]any{"status": "failed", "error": map[string]any{"kind": "timeout"}}},
 			nil,
 		},
-		Now: time.Date(2026, 11, 24, 10, 30, 0, 0, time.UTC),
+		Now:  time.Date(2026, 11, 24, 10, 30, 0, 0, time.UTC),
+		Seed: []byte("run"),
 	}
 }

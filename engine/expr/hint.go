@@ -11,124 +11,95 @@ import (
 // People bring the habits of other languages. They get hints, not aliases, so
 // that there is one way to write a thing.
 
-// synonym gives this library's name for a function of another language, or "".
-func synonym(name string) string {
-	switch name {
-	case "toLowerCase", "lowercase", "lowerAscii", "toLower":
-		return "lower"
-	case "toUpperCase", "uppercase", "upperAscii", "toUpper":
-		return "upper"
-	case "length", "size":
-		return "len"
-	case "strip":
-		return "trim"
-	case "replaceAll", "replace_all":
-		return "replace"
-	case "map_each", "pluck", "select":
-		return "map"
-	case "where":
-		return "filter"
-	case "fold":
-		return "reduce"
-	case "sort_by", "orderBy":
-		return "sortBy"
-	case "unique", "distinct", "removeDuplicates":
-		return "uniq"
-	case "some", "exists":
-		return "any"
-	case "every":
-		return "all"
-	case "avg", "average":
-		return "mean"
-	case "entries", "key_values":
-		return "toPairs"
-	case "fromEntries":
-		return "fromPairs"
-	case "assign", "extend":
-		return "merge"
-	case "append", "push":
-		return "concat"
-	case "flat":
-		return "flatten"
-	case "group_by":
-		return "groupBy"
-	case "keyBy":
-		return "indexBy"
-	case "parseJson", "parse_json", "jsonParse":
-		return "fromJSON"
-	case "stringify", "toJson", "format_json":
-		return "toJSON"
-	case "str", "toString":
-		return "string"
-	case "number", "toNumber", "double", "parseFloat":
-		return "float"
-	case "toInt", "parseInt", "integer":
-		return "int"
-	case "btoa", "base64encode", "base64_encode":
-		return "toBase64"
-	case "atob", "base64decode", "base64_decode":
-		return "fromBase64"
-	case "encodeURIComponent", "urlencode":
-		return "urlEncode"
-	case "decodeURIComponent", "urldecode":
-		return "urlDecode"
-	case "timestamp", "toDateTime", "parseDate", "ts_parse":
-		return "date"
-	case "strftime", "dateFormat", "ts_format":
-		return "formatDate"
-	case "includes", "has":
-		return "in"
-	}
-	return ""
+// synonyms are the names that other languages have for functions of the
+// library.
+var synonyms = map[string]string{
+	"toLowerCase": "lower", "lowercase": "lower", "lowerAscii": "lower", "toLower": "lower", "lcase": "lower",
+	"toUpperCase": "upper", "uppercase": "upper", "upperAscii": "upper", "toUpper": "upper", "ucase": "upper",
+	"length": "len", "size": "len", "strip": "trim", "trimSpace": "trim", "squish": "normalizeSpace",
+	"replaceAll": "replace", "replace_all": "replace", "re_replace": "replaceRegexp", "re_replace_all": "replaceRegexp", "regexReplace": "replaceRegexp",
+	"re_match": "match", "re_find_all": "matchAll", "extract": "match", "regexMatch": "match", "re_find_object": "matchGroups", "quotemeta": "escapeRegexp",
+	"ltrim": "trimPrefix", "rtrim": "trimSuffix", "trimStart": "trimPrefix", "trimEnd": "trimSuffix", "trim_prefix": "trimPrefix", "trim_suffix": "trimSuffix",
+	"leftPad": "padStart", "lpad": "padStart", "rightPad": "padEnd", "rpad": "padEnd", "ellipsis": "truncate",
+	"startcase": "titleCase", "toTitleCase": "titleCase", "toSnakeCase": "snakeCase", "toCamelCase": "camelCase", "toKebabCase": "kebabCase",
+	"slugify": "slug", "deburr": "removeAccents", "unidecode": "removeAccents", "htmlEscape": "escapeHtml", "escape_html": "escapeHtml",
+	"unescape_html": "unescapeHtml", "removeTags": "stripHtml", "strip_html": "stripHtml", "isURL": "isUrl", "countOf": "occurrences",
+	"map_each": "map", "pluck": "map", "select": "map", "transform": "map", "where": "filter", "fold": "reduce",
+	"sort_by": "sortBy", "orderBy": "sortBy", "unique": "uniq", "distinct": "uniq", "removeDuplicates": "uniq", "uniqueBy": "uniqBy",
+	"some": "any", "exists": "any", "every": "all", "avg": "mean", "average": "mean", "flat": "flatten", "append": "concat", "push": "concat",
+	"group_by": "groupBy", "keyBy": "indexBy", "key_by": "indexBy", "tally": "countBy", "slice": "take", "skip": "drop", "limit": "take",
+	"except": "difference", "without": "difference", "subtract": "difference", "intersect": "intersection", "windowed": "sliding", "window": "sliding",
+	"toArray": "asList", "ensureArray": "asList", "wrap": "asList", "collapse": "flattenObject", "explode": "unflattenObject",
+	"entries": "toPairs", "key_values": "toPairs", "fromEntries": "fromPairs", "assign": "merge", "extend": "merge", "spread": "merge",
+	"deepMerge": "mergeDeep", "defaultsDeep": "mergeDeep", "without_nulls": "withoutNulls", "compactObject": "withoutNulls", "renameKeys": "rename",
+	"parseJson": "fromJSON", "parse_json": "fromJSON", "jsonParse": "fromJSON", "stringify": "toJSON", "toJson": "toJSON", "format_json": "toJSON",
+	"parse_csv": "parseCsv", "fromCsv": "parseCsv", "toCsv": "formatCsv", "parse_xml": "parseXml", "fromXml": "parseXml",
+	"str": "string", "toString": "string", "text": "string", "number": "float", "toNumber": "float", "double": "float", "parseFloat": "float",
+	"toInt": "int", "parseInt": "int", "integer": "int", "boolean": "bool", "toBoolean": "bool", "big": "decimal", "bigdecimal": "decimal",
+	"formatCurrency": "formatNumber", "numberFormat": "formatNumber", "format_number": "formatNumber", "formatBase": "toBase",
+	"btoa": "toBase64", "base64encode": "toBase64", "base64_encode": "toBase64", "base64Encode": "toBase64",
+	"atob": "fromBase64", "base64decode": "fromBase64", "base64_decode": "fromBase64", "base64Decode": "fromBase64",
+	"encodeURIComponent": "urlEncode", "encodeUrlComponent": "urlEncode", "urlencode": "urlEncode", "escape_url_query": "urlEncode",
+	"decodeURIComponent": "urlDecode", "decodeUrlComponent": "urlDecode", "urldecode": "urlDecode", "unescape_url_query": "urlDecode",
+	"parse_url": "parseUrl", "url_parse": "parseUrl", "querystring": "formatQuery", "urlJoin": "resolveUrl",
+	"timestamp": "date", "toDateTime": "date", "parseDate": "date", "ts_parse": "date", "toMillis": "unixMillis", "fromMillis": "fromUnixMillis",
+	"ts_unix": "unix", "ts_unix_milli": "unixMillis", "ts_tz": "inZone", "setZone": "inZone", "timezone": "inZone", "tz": "inZone",
+	"strftime": "formatDate", "dateFormat": "formatDate", "ts_format": "formatDate", "toFormat": "formatDate", "format_date": "formatDate",
+	"beginningOf": "startOf", "endOfMonth": "endOf", "startOfDay": "startOf", "diffTo": "dateDiff", "datediff": "dateDiff", "diffNow": "dateDiff",
+	"plusDays": "addDays", "plusMonths": "addMonths", "dayOfWeek": "weekday", "getDay": "weekday", "getFullYear": "year", "getMonth": "month",
+	"weekNumber": "isoWeek", "parse_duration": "duration", "parse_duration_iso8601": "duration", "strptime": "date", "ts_strptime": "date", "ts_strftime": "formatDate",
+	"uuid_v4": "uuid", "uuidv4": "uuid", "randomUUID": "uuid", "uuid_v5": "uuid5", "nanoid": "shortId", "ksuid": "ulid", "guid": "uuid", "hash": "sha256",
+	"includes": "in", "has": "in", "throw": "fail", "error": "fail", "raise": "fail", "lookup": "getPath", "dig": "getPath", "empty": "isEmpty",
 }
 
+// rewrites are the functions of other languages that are operators here.
+var rewrites = map[string]string{
+	"iif": "write: condition ? value : other", "if_else": "write: condition ? value : other", "ifelse": "write: condition ? value : other",
+	"ifNull": "write: value ?? other", "nvl": "write: value ?? other", "default": "write: value ?? other", "coalesce": "write: value ?? other",
+	"ifEmpty": "write: value ?? other", "or": "write: value ?? other", "catch": "write: value ?? other",
+	"substring": "write: text[from:to]", "substr": "write: text[from:to]", "left": "write: text[:length]", "right": "write: text[-length:]",
+	"charAt": "write: text[index]", "at": "write: list[index]", "nth": "write: list[index]",
+	"pow": "write: a ** b", "power": "write: a ** b", "mod": "write: a % b",
+	"includes": "write: item in list, or text contains part", "has": "write: item in list, or text contains part",
+	"isIn": "write: item in list", "hasField": "write: \"name\" in object", "equals": "write: a == b", "isNull": "write: value == null", "isDefined": "write: value != null",
+	"flatMap": "write: list | map(…) | flatten()", "partition": "write: filter(list, condition), and filter(list, not condition)",
+	"isBefore": "write: a < b", "isAfter": "write: a > b", "minus": "write: time - duration(\"1h\")", "plus": "write: time + duration(\"1h\")",
+	"random": "nothing here is random; ids are made by uuid()", "rand": "nothing here is random; ids are made by uuid()", "randomInt": "nothing here is random; ids are made by uuid()",
+	"env": "there are no environment variables here", "sprintf": "write a text with ${{ }} in it, or toFixed()", "format": "write a text with ${{ }} in it, or toFixed()",
+}
+
+// foreignNames are the names that other languages have in every scope.
+var foreignNames = map[string]string{
+	"undefined": didYouMean("null"), "None": didYouMean("null"), "NULL": didYouMean("null"), "Null": didYouMean("null"), "NaN": "a number is always finite here",
+	"True": didYouMean("true"), "TRUE": didYouMean("true"), "False": didYouMean("false"), "FALSE": didYouMean("false"),
+	"$json": didYouMean("trigger.body"), "payload": didYouMean("trigger.body"), "event": didYouMean("trigger.body"), "body": didYouMean("trigger.body"),
+	"this": didYouMean("trigger.body"), "root": didYouMean("trigger.body"), "input": didYouMean("trigger.body"), "$input": didYouMean("trigger.body"),
+	"$node": didYouMean("steps"), "$now": didYouMean("now()"), "$today": didYouMean("today()"), "$index": didYouMean("#index"),
+	"item": "the item of a list is #, and its fields are .name", "$item": "the item of a list is #, and its fields are .name",
+	"secrets": `a secret is secret("name")`, "Math": "functions have no prefix: round(x), floor(x)", "JSON": "write fromJSON(text) or toJSON(value)",
+	"Object": "write keys(x), values(x) or toPairs(x)", "DateTime": "write now() or date(text)", "Date": "write now() or date(text)",
+}
+
+// synonym gives this library's name for a function of another language, or "".
+func synonym(name string) string { return synonyms[name] }
+
 func functionHint(name string) string {
-	switch name {
-	case "iif", "if_else", "ifelse":
-		return "write: condition ? value : other"
-	case "ifNull", "nvl", "default", "coalesce", "ifEmpty":
-		return "write: value ?? other"
-	case "substring", "substr":
-		return "write: text[from:to]"
-	case "pow", "power":
-		return "write: a ** b"
-	case "includes", "has":
-		return "write: item in list, or text contains part"
+	plain := strings.TrimPrefix(name, "$")
+	if hint := rewrites[plain]; hint != "" {
+		return hint
 	}
-	if s := synonym(name); s != "" {
+	if s := synonym(plain); s != "" {
 		return didYouMean(s)
 	}
-	if s := synonym(strings.TrimPrefix(name, "$")); s != "" && strings.HasPrefix(name, "$") {
-		return didYouMean(s)
+	names := make([]string, len(ordered))
+	for i, s := range ordered {
+		names[i] = s.name
 	}
-	names := make([]string, 0, len(library)+16)
-	for n := range library {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return didYouMean(Nearest(strings.TrimPrefix(name, "$"), names))
+	return didYouMean(Nearest(plain, names))
 }
 
 // foreignName gives a hint for a name that another language has in every scope.
-func foreignName(name string) string {
-	switch name {
-	case "undefined", "None", "NULL", "Null":
-		return didYouMean("null")
-	case "True", "TRUE":
-		return didYouMean("true")
-	case "False", "FALSE":
-		return didYouMean("false")
-	case "$json", "payload", "event", "body":
-		return didYouMean("trigger.body")
-	case "$node":
-		return didYouMean("steps")
-	case "$now":
-		return didYouMean("now()")
-	case "secrets":
-		return `a secret is secret("name")`
-	}
-	return ""
-}
+func foreignName(name string) string { return foreignNames[name] }
 
 var unexpected = regexp.MustCompile(`^unexpected token (\w+)(?:\("((?:[^"\\]|\\.)*)"\))?$`)
 

@@ -26,8 +26,7 @@ type Example struct{ Source, Result string }
 // Library lists all functions, sorted by name.
 func Library() []Function {
 	out := make([]Function, 0, len(library))
-	for _, name := range slices.Sorted(maps.Keys(library)) {
-		s := library[name]
+	for _, s := range ordered {
 		out = append(out, Function{
 			Name: s.name, Group: s.group, Signature: s.signature(), Doc: s.doc, Examples: slices.Clone(s.examples),
 		})
@@ -61,8 +60,19 @@ type param struct {
 // library is the one table of functions; nothing changes it.
 var library = tabulate(
 	textFunctions(), numberFunctions(), listFunctions(), objectFunctions(),
-	timeFunctions(), formatFunctions(), predicateFunctions(),
+	timeFunctions(), formatFunctions(), predicateFunctions(), wordFunctions(), regexpFunctions(),
+	decimalFunctions(), calendarFunctions(), encodingFunctions(), urlFunctions(),
+	hashFunctions(), idFunctions(), collectionFunctions(), treeFunctions(),
 )
+
+// ordered are the functions, sorted by name.
+var ordered = func() []*function {
+	out := make([]*function, 0, len(library))
+	for _, name := range slices.Sorted(maps.Keys(library)) {
+		out = append(out, library[name])
+	}
+	return out
+}()
 
 func tabulate(groups ...[]function) map[string]*function {
 	t := make(map[string]*function)
@@ -85,6 +95,15 @@ func (s *function) required() int {
 }
 
 func (s *function) param(i int) param { return s.params[min(i, len(s.params)-1)] }
+
+// takes says whether a value of type t may be the first argument.
+func (s *function) takes(t *Type) bool {
+	if len(s.params) == 0 {
+		return false
+	}
+	want := s.params[0].typ
+	return want == nil || want.dyn || t.dyn || t.empty() || t.k&want.k != 0
+}
 
 func (s *function) arity() string {
 	from, to := s.required(), len(s.params)
@@ -153,24 +172,24 @@ func predicateFunctions() []function {
 		return function{name: name, group: group, params: []param{list, req(what, nil)}, returns: returns, doc: doc, examples: examples}
 	}
 	out := []function{
-		pred("all", "condition", "boolean", "True when the condition holds for each item, # being the item.", Example{`all([1, 2], # > 0)`, `true`}),
-		pred("any", "condition", "boolean", "True when the condition holds for an item.", Example{`any([1, 2], # > 1)`, `true`}),
-		pred("none", "condition", "boolean", "True when the condition holds for no item.", Example{`none([1, 2], # > 2)`, `true`}),
-		pred("one", "condition", "boolean", "True when the condition holds for exactly one item.", Example{`one([1, 2], # > 1)`, `true`}),
-		pred("count", "condition", "integer", "The number of items for which the condition holds.", Example{`count([1, 2, 3], # > 1)`, `2`}),
-		pred("filter", "condition", "list", "The items for which the condition holds.", Example{`filter([{n: 1}, {n: 2}], .n > 1)`, `[{"n":2}]`}),
+		pred("all", "condition", "boolean", "True when the condition holds for each item, # being the item.", Example{`all([1, 2], # > 0)`, `true`}, Example{`all([], # > 0)`, `true`}),
+		pred("any", "condition", "boolean", "True when the condition holds for an item.", Example{`any([1, 2], # > 1)`, `true`}, Example{`any([], # > 0)`, `false`}),
+		pred("none", "condition", "boolean", "True when the condition holds for no item.", Example{`none([1, 2], # > 2)`, `true`}, Example{`none([1], # == 1)`, `false`}),
+		pred("one", "condition", "boolean", "True when the condition holds for exactly one item.", Example{`one([1, 2], # > 1)`, `true`}, Example{`one([1, 1], # == 1)`, `false`}),
+		pred("count", "condition", "integer", "The number of items for which the condition holds.", Example{`count([1, 2, 3], # > 1)`, `2`}, Example{`count([true, false])`, `1`}),
+		pred("filter", "condition", "list", "The items for which the condition holds.", Example{`filter([{n: 1}, {n: 2}], .n > 1)`, `[{"n":2}]`}, Example{`filter(["a", ""], # != "")`, `["a"]`}),
 		pred("map", "value", "list", "The value for each item. An object as the value is written in double braces.",
 			Example{`map([1, 2], # * 10)`, `[10,20]`}, Example{`map(["a"], {{name: #, at: #index}})`, `[{"at":0,"name":"a"}]`}),
-		pred("find", "condition", "item or null", "The first item for which the condition holds, else null.", Example{`find([1, 2, 3], # > 1)`, `2`}),
-		pred("findIndex", "condition", "integer or null", "The index of that item, else null.", Example{`findIndex(["a", "b"], # == "b")`, `1`}),
-		pred("findLast", "condition", "item or null", "The last item for which the condition holds, else null.", Example{`findLast([1, 2, 3], # > 1)`, `3`}),
-		pred("findLastIndex", "condition", "integer or null", "The index of that item, else null.", Example{`findLastIndex([1, 2, 3], # > 5)`, `null`}),
-		pred("groupBy", "key", "object", "The items in lists, by the text of their key.", Example{`groupBy([1, 2, 3], # % 2)`, `{"0":[2],"1":[1,3]}`}),
+		pred("find", "condition", "item or null", "The first item for which the condition holds, else null.", Example{`find([1, 2, 3], # > 1)`, `2`}, Example{`find([1], # > 1)`, `null`}),
+		pred("findIndex", "condition", "integer or null", "The index of that item, else null.", Example{`findIndex(["a", "b"], # == "b")`, `1`}, Example{`findIndex([1], # > 1)`, `null`}),
+		pred("findLast", "condition", "item or null", "The last item for which the condition holds, else null.", Example{`findLast([1, 2, 3], # > 1)`, `3`}, Example{`findLast([1], # > 1)`, `null`}),
+		pred("findLastIndex", "condition", "integer or null", "The index of that item, else null.", Example{`findLastIndex([1, 2, 3], # > 5)`, `null`}, Example{`findLastIndex([1, 2, 1], # == 1)`, `2`}),
+		pred("groupBy", "key", "object", "The items in lists, by the text of their key.", Example{`groupBy([1, 2, 3], # % 2)`, `{"0":[2],"1":[1,3]}`}, Example{`groupBy([{s: "a"}], .s)`, `{"a":[{"s":"a"}]}`}),
 		pred("sortBy", "key", "list", `The items in the order of their keys, equals as they stood; a third argument says "asc" or "desc".`,
 			Example{`sortBy([{n: 2}, {n: 1}], .n)`, `[{"n":1},{"n":2}]`}, Example{`sortBy([1, 2], #, "desc")`, `[2,1]`}),
 		pred("sum", "value", "number", "The sum of the values; without a value, of the items.", Example{`sum([{n: 2}, {n: 1}], .n)`, `3`}, Example{`sum([])`, `0`}),
 		pred("reduce", "value", "value", "The value for the last item, #acc being that for the item before; a third argument is where it begins.",
-			Example{`reduce([1, 2, 3], #acc + #, 0)`, `6`}),
+			Example{`reduce([1, 2, 3], #acc + #, 0)`, `6`}, Example{`reduce(["a", "b"], #acc + #)`, `"ab"`}),
 	}
 	for i := range out {
 		s := &out[i]

@@ -1,17 +1,13 @@
 package expr
 
 import (
-	"crypto/hmac"
-	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/base64"
+	"bytes"
 	"encoding/csv"
-	"encoding/hex"
+	"encoding/json"
+	"encoding/xml"
 	"errors"
-	"hash"
 	"io"
-	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -20,64 +16,16 @@ func formatFunctions() []function {
 	const group = "formats"
 	str := StringType()
 	text := req("text", str)
-	encode := func(name, doc string, grow int, do func(string) string, example Example) function {
-		return function{
-			name: name, group: group, params: []param{text}, returns: "string", result: gives(str), doc: doc, examples: []Example{example},
-			do: func(f *frame, a []any) any {
-				s := f.str(a[0])
-				f.alloc(grow * len(s))
-				return do(s)
-			},
-		}
-	}
-	decode := func(name, what, doc string, do func(string) (string, error), example Example) function {
-		return function{
-			name: name, group: group, params: []param{text}, returns: "string", result: gives(str), doc: doc, examples: []Example{example},
-			do: func(f *frame, a []any) any {
-				s := f.str(a[0])
-				f.alloc(2 * len(s))
-				out, err := do(s)
-				if err != nil {
-					f.fail("%s isn't %s", clip(s), what)
-				}
-				if !utf8.ValidString(out) {
-					f.fail("what %s stands for isn't text", clip(s))
-				}
-				return out
-			},
-		}
-	}
-	digest := func(name string, h func() hash.Hash, example Example) function {
-		return encode(name, "The "+name+" of the text's UTF-8, in hexadecimal digits.", 1, func(s string) string {
-			return hexSum(h(), s)
-		}, example)
-	}
-	mac := func(name string, h func() hash.Hash, example Example) function {
-		return function{
-			name: name, group: group, params: []param{text, req("key", str)}, returns: "string", result: gives(str),
-			doc: "The HMAC of the text under the key, in hexadecimal digits.", examples: []Example{example},
-			do: func(f *frame, a []any) any {
-				s, key := f.str(a[0]), f.str(a[1])
-				f.step(100 + (len(s)+len(key))/4)
-				f.alloc(len(s) + len(key))
-				return hexSum(hmac.New(h, []byte(key)), s)
-			},
-		}
-	}
 	return []function{
 		{
-			name: "toJSON", group: group, params: []param{req("value", Any())}, returns: "string", result: gives(str),
-			doc: "The value as JSON, names sorted, without spaces.", examples: []Example{{`toJSON({b: 1, a: [true]})`, `"{\"a\":[true],\"b\":1}"`}},
-			do: func(f *frame, a []any) any {
-				if r, ok := a[0].(*Raw); ok {
-					f.alloc(len(r.b))
-				}
-				return string(f.appendJSON(nil, a[0], 0))
-			},
+			name: "toJSON", group: group, params: []param{req("value", Any()), opt("indent", Int())}, returns: "string", result: gives(str),
+			doc:      "The value as JSON, names sorted, without spaces, or on lines of their own that are indented by so many spaces.",
+			examples: []Example{{`toJSON({b: 1, a: [true]})`, `"{\"a\":[true],\"b\":1}"`}, {`toJSON({a: 1}, 2)`, `"{\n  \"a\": 1\n}"`}},
+			do:       toJSON,
 		},
 		{
 			name: "fromJSON", group: group, params: []param{text}, returns: "any", result: gives(Any()),
-			doc: "The value of a JSON text.", examples: []Example{{`fromJSON("{\"a\": [1]}").a`, `[1]`}},
+			doc: "The value of a JSON text.", examples: []Example{{`fromJSON("{\"a\": [1]}").a`, `[1]`}, {`fromJSON("12345678901234567890")`, `12345678901234567890`}},
 			do: func(f *frame, a []any) any {
 				s := f.str(a[0])
 				f.alloc(len(s))
@@ -89,58 +37,143 @@ func formatFunctions() []function {
 				return NewRaw(doc)
 			},
 		},
-		encode("toBase64", "The text's UTF-8 in base64.", 2, func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }, Example{`toBase64("a?>")`, `"YT8+"`}),
-		encode("toBase64Url", "The text's UTF-8 in base64 for URLs, without padding.", 2, func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }, Example{`toBase64Url("a?>")`, `"YT8-"`}),
-		encode("toHex", "The text's UTF-8 in hexadecimal digits.", 3, func(s string) string { return hex.EncodeToString([]byte(s)) }, Example{`toHex("ab")`, `"6162"`}),
-		encode("urlEncode", "The text as a part of a URL's query.", 4, url.QueryEscape, Example{`urlEncode("a b&c")`, `"a+b%26c"`}),
-		decode("fromBase64", "base64", "The text of base64, of either alphabet, with or without padding.", fromBase64, Example{`fromBase64("YT8-")`, `"a?>"`}),
-		decode("fromHex", "hexadecimal", "The text of hexadecimal digits.", func(s string) (string, error) {
-			b, err := hex.DecodeString(s)
-			return string(b), err
-		}, Example{`fromHex("6162")`, `"ab"`}),
-		decode("urlDecode", "a part of a URL's query", "The text of a part of a URL's query.", url.QueryUnescape, Example{`urlDecode("a+b%26c")`, `"a b&c"`}),
-		digest("sha1", sha1.New, Example{`sha1("a")`, `"86f7e437faa5a7fce15d1ddcb9eaeaea377667b8"`}),
-		digest("sha256", sha256.New, Example{`sha256("a")[0:8]`, `"ca978112"`}),
-		digest("sha512", sha512.New, Example{`sha512("a")[0:8]`, `"1f40fc92"`}),
-		mac("hmacSha256", sha256.New, Example{`hmacSha256("a", "k")[0:8]`, `"78da9151"`}),
-		mac("hmacSha512", sha512.New, Example{`len(hmacSha512("a", "k"))`, `128`}),
+		{
+			name: "isJson", group: group, params: []param{text}, returns: "boolean", result: gives(Bool()),
+			doc: "True when fromJSON() reads the text.", examples: []Example{{`isJson("[1]")`, `true`}, {`isJson("[1")`, `false`}},
+			do: func(f *frame, a []any) any {
+				s := f.str(a[0])
+				f.alloc(len(s))
+				f.step(len(s) / 8)
+				return CheckJSON([]byte(s), maxValueDepth) == nil
+			},
+		},
 		{
 			name: "parseCsv", group: group, params: []param{text, opt("separator", str)}, returns: "list(object)",
 			result: gives(ListOf(ObjectOf(nil, str))),
-			doc:    "The rows of a CSV text as objects, the first row being the names.", examples: []Example{{`parseCsv("a,b\n1,\"2,3\"\n")`, `[{"a":"1","b":"2,3"}]`}},
+			doc:    "The rows of a CSV text as objects, the first row being the names.",
+			examples: []Example{
+				{`parseCsv("a,b\n1,\"2,3\"\n")`, `[{"a":"1","b":"2,3"}]`}, {`parseCsv("a;b\n1;2", ";")`, `[{"a":"1","b":"2"}]`},
+			},
 			do: parseCSV,
+		},
+		{
+			name: "parseCsvRows", group: group, params: []param{text, opt("separator", str)}, returns: "list(list(string))",
+			result: gives(ListOf(ListOf(str))),
+			doc:    "The rows of a CSV text as lists, which may differ in length.",
+			examples: []Example{
+				{`parseCsvRows("a,b\n1")`, `[["a","b"],["1"]]`}, {`parseCsvRows("a\tb", "\t")`, `[["a","b"]]`},
+			},
+			do: func(f *frame, a []any) any {
+				r := f.csvReader(a)
+				r.FieldsPerRecord = -1
+				out := []any{}
+				for {
+					row, err := r.Read()
+					if errors.Is(err, io.EOF) {
+						return out
+					}
+					if err != nil {
+						f.fail("the text isn't CSV: %v", err)
+					}
+					f.step(2 * len(row))
+					f.alloc(64 + 32*len(row))
+					items := make([]any, len(row))
+					for i, cell := range row {
+						items[i] = cell
+					}
+					out = append(out, items)
+				}
+			},
+		},
+		{
+			name: "formatCsv", group: group, params: []param{req("rows", anyList()), opt("names", ListOf(str)), opt("separator", str)}, returns: "string", result: gives(str),
+			doc: "CSV of a list of objects, with a row of names first (those of the first object, sorted, unless given), or of a list of lists. A null is an empty cell.",
+			examples: []Example{
+				{`formatCsv([{a: 1, b: "x,y"}, {a: 2}])`, `"a,b\n1,\"x,y\"\n2,\n"`},
+				{`formatCsv([{a: 1, b: 2}], ["b"], ";")`, `"b\n2\n"`},
+				{`formatCsv([["a", 1]])`, `"a,1\n"`},
+			},
+			do: formatCSV,
+		},
+		{
+			name: "parseXml", group: group, params: []param{text}, returns: "object", result: gives(anyObject()),
+			doc: "The value of an XML text: an element is an object of its attributes, as @name, its elements, and its text, as #text; one with text alone is that text; several of one name are a list. Prefixes of names are left out.",
+			examples: []Example{
+				{`parseXml("<a id='1'><b>x</b><b>y</b></a>")`, `{"a":{"@id":"1","b":["x","y"]}}`},
+				{`parseXml("<o><n>Ada &amp; co</n><e/></o>").o.n`, `"Ada & co"`},
+				{`asList(parseXml("<l><i>1</i></l>").l.i)`, `["1"]`},
+			},
+			do: parseXML,
 		},
 		{
 			name: "secret", group: "secrets", params: []param{req("name", str)}, returns: "secret", result: gives(SecretType()),
 			doc: "A reference to a secret, to be given whole to a field that takes one. It never becomes text.",
-			do:  func(f *frame, a []any) any { return Secret{Name: f.str(a[0])} },
+			// A secret has no JSON; what it may not be used for is in the tests.
+			do: func(f *frame, a []any) any { return Secret{Name: f.str(a[0])} },
 		},
 	}
 }
 
-func hexSum(h hash.Hash, s string) string {
-	_, _ = io.WriteString(h, s) // a hash never fails
-	return hex.EncodeToString(h.Sum(nil))
+func toJSON(f *frame, a []any) any {
+	if r, ok := a[0].(*Raw); ok {
+		f.alloc(len(r.b))
+	}
+	out := f.appendJSON(nil, a[0], 0)
+	if len(a) < 2 {
+		return string(out)
+	}
+	n := f.int(a[1])
+	if n < 0 || n > 8 {
+		f.fail("lines are indented by 0 to 8 spaces, not %d", n)
+	}
+	// Each line begins at a comma or a bracket, and how deep it is is bounded.
+	deep, depth, lines := 0, 0, 1
+	for _, c := range out {
+		switch c {
+		case '{', '[':
+			depth++
+			deep = max(deep, depth)
+			lines += 2
+		case '}', ']':
+			depth--
+		case ',':
+			lines++
+		}
+	}
+	f.step(len(out) / 4)
+	f.product(lines, 2+n*min(deep, maxValueDepth))
+	var b bytes.Buffer
+	if err := json.Indent(&b, out, "", strings.Repeat(" ", n)); err != nil {
+		f.fail("the value can't be written out: %v", err)
+	}
+	return b.String()
 }
 
-func fromBase64(s string) (string, error) {
-	s = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "="))
-	b, err := base64.RawStdEncoding.DecodeString(s)
-	return string(b), err
-}
-
-func parseCSV(f *frame, a []any) any {
+// csvReader reads the text a[0] with the separator a[1], if there is one, and
+// charges for it.
+func (f *frame) csvReader(a []any) *csv.Reader {
 	s := f.str(a[0])
 	r := csv.NewReader(strings.NewReader(s))
 	if len(a) > 1 {
-		sep, n := utf8.DecodeRuneInString(f.str(a[1]))
-		if n == 0 || n != len(f.str(a[1])) || strings.ContainsRune("\"\r\n\ufffd", sep) {
-			f.fail("the separator must be one character, not %s", clip(f.str(a[1])))
-		}
-		r.Comma = sep
+		r.Comma = f.separator(a[1])
 	}
 	f.step(len(s))
-	f.alloc(4 * len(s))
+	// A cell takes a text and two indexes, however short it is.
+	f.alloc(4*len(s) + 32*strings.Count(s, string(r.Comma)))
+	return r
+}
+
+func (f *frame) separator(v any) rune {
+	s := f.str(v)
+	sep, n := utf8.DecodeRuneInString(s)
+	if n == 0 || n != len(s) || strings.ContainsRune("\"\r\n\ufffd", sep) {
+		f.fail("the separator must be one character, not %s", clip(s))
+	}
+	return sep
+}
+
+func parseCSV(f *frame, a []any) any {
+	r := f.csvReader(a)
 	names, err := r.Read()
 	out := []any{}
 	for err == nil {
@@ -160,4 +193,152 @@ func parseCSV(f *frame, a []any) any {
 		f.fail("the text isn't CSV: %v", err)
 	}
 	return out
+}
+
+func formatCSV(f *frame, a []any) any {
+	rows := f.list(a[0])
+	var names []string
+	if len(a) > 1 {
+		for _, n := range f.list(a[1]) {
+			names = append(names, f.str(n))
+		}
+	}
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	if len(a) > 2 {
+		w.Comma = f.separator(a[2])
+	}
+	write := func(row []string) {
+		size := 16
+		for _, cell := range row {
+			size += 8 + 2*len(cell)
+		}
+		f.alloc(size)
+		f.step(size / 4)
+		if err := w.Write(row); err != nil {
+			f.fail("a row can't be written as CSV: %v", err)
+		}
+	}
+	cell := func(v any) string {
+		if v == nil {
+			return ""
+		}
+		return f.text(v)
+	}
+	for i, row := range rows {
+		switch x := f.force(row).(type) {
+		case []any:
+			cells := make([]string, len(x))
+			for k, v := range x {
+				cells[k] = cell(v)
+			}
+			write(cells)
+		case map[string]any, Members:
+			m := f.object(x)
+			if i == 0 {
+				if len(a) < 2 {
+					names = f.sortedKeys(m)
+				}
+				write(slices.Clone(names))
+			}
+			cells := make([]string, len(names))
+			for k, n := range names {
+				cells[k] = cell(m[n])
+			}
+			write(cells)
+		default:
+			f.fail("a row must be an object or a list, got %s", kindName(row))
+		}
+	}
+	w.Flush()
+	return b.String()
+}
+
+// element is an XML element that is being read.
+type element struct {
+	name    string
+	members map[string]any
+	text    strings.Builder
+}
+
+const (
+	maxXMLDepth = 100
+	xmlText     = "#text"
+)
+
+func parseXML(f *frame, a []any) any {
+	s := f.str(a[0])
+	f.step(len(s))
+	f.alloc(4*len(s) + 64*strings.Count(s, "="))
+	d := xml.NewDecoder(strings.NewReader(s))
+	d.CharsetReader = func(string, io.Reader) (io.Reader, error) {
+		return nil, errors.New("only UTF-8 is known")
+	}
+	root := &element{members: map[string]any{}}
+	open := []*element{root}
+	for {
+		t, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			f.fail("the text isn't XML: %v", err)
+		}
+		top := open[len(open)-1]
+		switch t := t.(type) {
+		case xml.StartElement:
+			if len(open) > maxXMLDepth {
+				f.exceeded("the XML is nested too deeply")
+			}
+			f.alloc(200 + 80*len(t.Attr))
+			e := &element{name: t.Name.Local, members: map[string]any{}}
+			for _, x := range t.Attr {
+				if x.Name.Space != "xmlns" && x.Name.Local != "xmlns" {
+					e.members["@"+x.Name.Local] = x.Value
+				}
+			}
+			open = append(open, e)
+		case xml.EndElement:
+			open = open[:len(open)-1]
+			f.alloc(80)
+			open[len(open)-1].add(top.name, top.value())
+		case xml.CharData:
+			top.text.Write(t)
+		}
+	}
+	one := len(root.members) == 1
+	for _, v := range root.members {
+		_, several := v.([]any)
+		one = one && !several
+	}
+	if !one || strings.TrimSpace(root.text.String()) != "" {
+		f.fail("the text isn't XML: it must have one element around all others")
+	}
+	return root.members
+}
+
+// add gives an element a member, and makes a list of several of one name.
+func (e *element) add(name string, v any) {
+	old, twice := e.members[name]
+	if !twice {
+		e.members[name] = v
+		return
+	}
+	// An element's value is a text or an object, never a list.
+	if l, ok := old.([]any); ok {
+		e.members[name] = append(l, v)
+		return
+	}
+	e.members[name] = []any{old, v}
+}
+
+func (e *element) value() any {
+	text := strings.TrimSpace(e.text.String())
+	if len(e.members) == 0 {
+		return text
+	}
+	if text != "" {
+		e.members[xmlText] = text
+	}
+	return e.members
 }

@@ -11,7 +11,7 @@ func listFunctions() []function {
 		},
 		{
 			name: "last", group: group, params: []param{req("list", Optional(anyList()))}, returns: "item or null", result: firstItem,
-			doc: "The last item, or null.", examples: []Example{{`last([1, 2])`, `2`}},
+			doc: "The last item, or null.", examples: []Example{{`last([1, 2])`, `2`}, {`last([])`, `null`}},
 			do: func(f *frame, a []any) any { return f.index(a[0], -1, f.at) },
 		},
 		{
@@ -34,7 +34,7 @@ func listFunctions() []function {
 		},
 		{
 			name: "take", group: group, params: []param{list, req("count", Int())}, returns: "list", result: sameList,
-			doc: "The first items, at most so many.", examples: []Example{{`take([1, 2, 3], 2)`, `[1,2]`}},
+			doc: "The first items, at most so many.", examples: []Example{{`take([1, 2, 3], 2)`, `[1,2]`}, {`take([1], 5)`, `[1]`}},
 			do: func(f *frame, a []any) any {
 				n := f.int(a[1])
 				if n < 0 {
@@ -45,7 +45,7 @@ func listFunctions() []function {
 		},
 		{
 			name: "reverse", group: group, params: []param{list}, returns: "list", result: sameList,
-			doc: "The items from the last to the first.", examples: []Example{{`reverse([1, 2])`, `[2,1]`}},
+			doc: "The items from the last to the first.", examples: []Example{{`reverse([1, 2])`, `[2,1]`}, {`reverse([])`, `[]`}},
 			do: func(f *frame, a []any) any {
 				l := f.list(a[0])
 				f.step(len(l))
@@ -59,12 +59,12 @@ func listFunctions() []function {
 		},
 		{
 			name: "uniq", group: group, params: []param{list}, returns: "list", result: sameList,
-			doc: "The items without those that are equal to an earlier one.", examples: []Example{{`uniq([1, 2, 1])`, `[1,2]`}},
+			doc: "The items without those that are equal to an earlier one.", examples: []Example{{`uniq([1, 2, 1])`, `[1,2]`}, {`uniq([1, 1.0, "1"])`, `[1,"1"]`}},
 			do: uniq,
 		},
 		{
 			name: "compact", group: group, params: []param{list}, returns: "list", result: func(a []*Type) *Type { return ListOf(a[0].item().nonNull()) },
-			doc: "The items that aren't null.", examples: []Example{{`compact([1, null, 2])`, `[1,2]`}},
+			doc: "The items that aren't null.", examples: []Example{{`compact([1, null, 2])`, `[1,2]`}, {`compact([null])`, `[]`}},
 			do: func(f *frame, a []any) any {
 				out := []any{}
 				for _, v := range f.list(a[0]) {
@@ -88,7 +88,7 @@ func listFunctions() []function {
 				}
 				return ListOf(t)
 			},
-			doc: "The items of all lists, one after the other; null counts as empty.", examples: []Example{{`concat([1], [2, 3])`, `[1,2,3]`}},
+			doc: "The items of all lists, one after the other; null counts as empty.", examples: []Example{{`concat([1], [2, 3])`, `[1,2,3]`}, {`concat([1], null)`, `[1]`}},
 			do: func(f *frame, a []any) any {
 				out := []any{}
 				for _, v := range a {
@@ -115,7 +115,7 @@ func listFunctions() []function {
 				}
 				return ListOf(t.item())
 			},
-			doc: "The items of the list, and of the lists in it.", examples: []Example{{`flatten([1, [2, [3]]])`, `[1,2,3]`}},
+			doc: "The items of the list, and of the lists in it.", examples: []Example{{`flatten([1, [2, [3]]])`, `[1,2,3]`}, {`flatten([])`, `[]`}},
 			do: func(f *frame, a []any) any {
 				out := []any{}
 				f.each(f.list(a[0]), 0, func(v any) {
@@ -126,7 +126,7 @@ func listFunctions() []function {
 			},
 		},
 		{
-			name: "sort", group: group, params: []param{list, opt("order", StringType())}, returns: "list", result: sameList,
+			name: "sort", group: group, params: []param{list, opt("order", Enum("asc", "desc"))}, returns: "list", result: sameList,
 			doc: `The items in order, "asc" or "desc".`, examples: []Example{{`sort([3, 1, 2])`, `[1,2,3]`}, {`sort(["a", "b"], "desc")`, `["b","a"]`}},
 			do: func(f *frame, a []any) any {
 				l := f.list(a[0])
@@ -135,7 +135,7 @@ func listFunctions() []function {
 		},
 		{
 			name: "chunk", group: group, params: []param{list, req("size", Int())}, returns: "list(list)", result: func(a []*Type) *Type { return ListOf(sameList(a)) },
-			doc: "The items in lists of so many.", examples: []Example{{`chunk([1, 2, 3], 2)`, `[[1,2],[3]]`}},
+			doc: "The items in lists of so many.", examples: []Example{{`chunk([1, 2, 3], 2)`, `[[1,2],[3]]`}, {`chunk([], 2)`, `[]`}},
 			do: func(f *frame, a []any) any {
 				l, n := f.list(a[0]), f.int(a[1])
 				if n < 1 {
@@ -155,7 +155,7 @@ func listFunctions() []function {
 		{
 			name: "zip", group: group, params: []param{req("a", anyList()), req("b", anyList())}, returns: "list(list)",
 			result: func(a []*Type) *Type { return ListOf(ListOf(union(a[0].item(), a[1].item()))) },
-			doc:    "Pairs of the items with the same index, as many as the shorter list has.", examples: []Example{{`zip(["a", "b"], [1, 2])`, `[["a",1],["b",2]]`}},
+			doc:    "Pairs of the items with the same index, as many as the shorter list has.", examples: []Example{{`zip(["a", "b"], [1, 2])`, `[["a",1],["b",2]]`}, {`zip([1], [])`, `[]`}},
 			do: func(f *frame, a []any) any {
 				x, y := f.list(a[0]), f.list(a[1])
 				n := min(len(x), len(y))
@@ -171,7 +171,7 @@ func listFunctions() []function {
 		{
 			name: "indexBy", group: group, params: []param{req("list", ListOf(Union(anyObject(), Null()))), req("field", StringType())}, returns: "object",
 			result: func(a []*Type) *Type { return ObjectOf(nil, a[0].item()) },
-			doc:    "The objects of a list by the text of one of their fields; of equals the last.", examples: []Example{{`indexBy([{id: 7, n: "a"}], "id")`, `{"7":{"id":7,"n":"a"}}`}},
+			doc:    "The objects of a list by the text of one of their fields; of equals the last.", examples: []Example{{`indexBy([{id: 7, n: "a"}], "id")`, `{"7":{"id":7,"n":"a"}}`}, {`indexBy([], "id")`, `{}`}},
 			do: func(f *frame, a []any) any {
 				field := f.str(a[1])
 				out := map[string]any{}

@@ -22,9 +22,9 @@ func numberFunctions() []function {
 			do: func(f *frame, a []any) any { return f.round(a, do, how) },
 		}
 	}
-	bits := func(name, doc string, do func(x, y int) int, example Example) function {
+	bits := func(name, doc string, do func(x, y int) int, examples ...Example) function {
 		return function{
-			name: name, group: group, params: []param{req("a", Int()), req("b", Int())}, returns: "integer", result: gives(Int()), doc: doc, examples: []Example{example},
+			name: name, group: group, params: []param{req("a", Int()), req("b", Int())}, returns: "integer", result: gives(Int()), doc: doc, examples: examples,
 			do: func(f *frame, a []any) any {
 				x, y := f.int(a[0]), f.int(a[1])
 				if y < 0 && strings.HasPrefix(name, "bits") || y < 0 && name == "bitushr" {
@@ -42,7 +42,7 @@ func numberFunctions() []function {
 		},
 		{
 			name: "float", group: group, params: []param{req("value", of(kString|kNumber))}, returns: "number", result: gives(of(kFloat)),
-			doc: "The number of a text or a number, with 15 exact digits.", examples: []Example{{`float("1.50")`, `1.5`}},
+			doc: "The number of a text or a number, with 15 exact digits.", examples: []Example{{`float("1.50")`, `1.5`}, {`float(2)`, `2`}},
 			do: func(f *frame, a []any) any {
 				s, ok := a[0].(string)
 				if !ok {
@@ -52,11 +52,6 @@ func numberFunctions() []function {
 			},
 		},
 		{
-			name: "decimal", group: group, params: []param{req("value", of(kString|kNumber))}, returns: "decimal", result: gives(of(kDecimal)),
-			doc: "The exact decimal of a text or a number: what is computed with it has 34 exact digits.", examples: []Example{{`decimal("0.1") + decimal("0.2")`, `0.3`}, {`string(decimal("1.10") * 2)`, `"2.20"`}},
-			do: func(f *frame, a []any) any { return f.decimal(a[0]) },
-		},
-		{
 			name: "type", group: group, params: []param{req("value", Any())}, returns: "string",
 			result: gives(Enum("null", "boolean", "number", "decimal", "string", "list", "object", "time", "duration")),
 			doc:    "The kind of the value.", examples: []Example{{`type([1])`, `"list"`}, {`type(null)`, `"null"`}},
@@ -64,7 +59,7 @@ func numberFunctions() []function {
 		},
 		{
 			name: "abs", group: group, params: []param{number}, returns: "number", result: func(a []*Type) *Type { return signed(a[0]) },
-			doc: "The number without its sign.", examples: []Example{{`abs(-2)`, `2`}},
+			doc: "The number without its sign.", examples: []Example{{`abs(-2)`, `2`}, {`abs(2.5)`, `2.5`}},
 			do: func(f *frame, a []any) any {
 				if n := f.numeric(a[0]); f.compareNumbers(n, 0) >= 0 {
 					return n
@@ -72,8 +67,8 @@ func numberFunctions() []function {
 				return f.negate(a[0])
 			},
 		},
-		rounding("ceil", "The next larger number with so many digits after the point (none).", math.Ceil, apd.RoundCeiling, Example{`ceil(1.2)`, `2`}),
-		rounding("floor", "The next smaller number with so many digits after the point (none).", math.Floor, apd.RoundFloor, Example{`floor(-1.2)`, `-2`}),
+		rounding("ceil", "The next larger number with so many digits after the point (none).", math.Ceil, apd.RoundCeiling, Example{`ceil(1.2)`, `2`}, Example{`ceil(1.21, 1)`, `1.3`}),
+		rounding("floor", "The next smaller number with so many digits after the point (none).", math.Floor, apd.RoundFloor, Example{`floor(-1.2)`, `-2`}, Example{`floor(1.29, 1)`, `1.2`}),
 		rounding("round", "The nearest number with so many digits after the point (none); a half goes away from zero.", math.Round, apd.RoundHalfUp,
 			Example{`round(1.5)`, `2`}, Example{`round(1.2345, 2)`, `1.23`}),
 		{
@@ -83,12 +78,12 @@ func numberFunctions() []function {
 		},
 		{
 			name: "min", group: group, params: []param{many}, rest: true, returns: "value", result: extreme,
-			doc: "The smallest of the values, or of the items of lists; null of none.", examples: []Example{{`min(1, 3, 2)`, `1`}},
+			doc: "The smallest of the values, or of the items of lists; null of none.", examples: []Example{{`min(1, 3, 2)`, `1`}, {`min([2, 1])`, `1`}},
 			do: func(f *frame, a []any) any { return f.extreme(a, -1) },
 		},
 		{
 			name: "mean", group: group, params: []param{many}, rest: true, returns: "number", result: gives(num),
-			doc: "The mean of the numbers, or of the items of lists; 0 of none.", examples: []Example{{`mean([1, 2, 6])`, `3`}},
+			doc: "The mean of the numbers, or of the items of lists; 0 of none.", examples: []Example{{`mean([1, 2, 6])`, `3`}, {`mean([])`, `0`}},
 			do: func(f *frame, a []any) any {
 				xs := f.floatList(a)
 				if len(xs) == 0 {
@@ -117,16 +112,16 @@ func numberFunctions() []function {
 				return xs[len(xs)/2]
 			},
 		},
-		bits("bitand", "The bits that both have.", func(x, y int) int { return x & y }, Example{`bitand(6, 3)`, `2`}),
-		bits("bitor", "The bits that either has.", func(x, y int) int { return x | y }, Example{`bitor(6, 3)`, `7`}),
-		bits("bitxor", "The bits that one of them has.", func(x, y int) int { return x ^ y }, Example{`bitxor(6, 3)`, `5`}),
-		bits("bitnand", "The bits of a that b lacks.", func(x, y int) int { return x &^ y }, Example{`bitnand(6, 3)`, `4`}),
-		bits("bitshl", "The bits of a, moved up by b.", func(x, y int) int { return x << min(y, 64) }, Example{`bitshl(1, 4)`, `16`}),
-		bits("bitshr", "The bits of a, moved down by b, with its sign.", func(x, y int) int { return x >> min(y, 64) }, Example{`bitshr(16, 4)`, `1`}),
-		bits("bitushr", "The bits of a, moved down by b, zeros coming after.", func(x, y int) int { return int(uint(x) >> min(y, 64)) }, Example{`bitushr(16, 4)`, `1`}),
+		bits("bitand", "The bits that both have.", func(x, y int) int { return x & y }, Example{`bitand(6, 3)`, `2`}, Example{`bitand(8, 3)`, `0`}),
+		bits("bitor", "The bits that either has.", func(x, y int) int { return x | y }, Example{`bitor(6, 3)`, `7`}, Example{`bitor(8, 1)`, `9`}),
+		bits("bitxor", "The bits that one of them has.", func(x, y int) int { return x ^ y }, Example{`bitxor(6, 3)`, `5`}, Example{`bitxor(1, 1)`, `0`}),
+		bits("bitnand", "The bits of a that b lacks.", func(x, y int) int { return x &^ y }, Example{`bitnand(6, 3)`, `4`}, Example{`bitnand(3, 3)`, `0`}),
+		bits("bitshl", "The bits of a, moved up by b.", func(x, y int) int { return x << min(y, 64) }, Example{`bitshl(1, 4)`, `16`}, Example{`bitshl(3, 1)`, `6`}),
+		bits("bitshr", "The bits of a, moved down by b, with its sign.", func(x, y int) int { return x >> min(y, 64) }, Example{`bitshr(16, 4)`, `1`}, Example{`bitshr(-8, 1)`, `-4`}),
+		bits("bitushr", "The bits of a, moved down by b, zeros coming after.", func(x, y int) int { return int(uint(x) >> min(y, 64)) }, Example{`bitushr(16, 4)`, `1`}, Example{`bitushr(8, 3)`, `1`}),
 		{
 			name: "bitnot", group: group, params: []param{req("a", Int())}, returns: "integer", result: gives(Int()),
-			doc: "The bits that a lacks.", examples: []Example{{`bitnot(0)`, `-1`}},
+			doc: "The bits that a lacks.", examples: []Example{{`bitnot(0)`, `-1`}, {`bitnot(-1)`, `0`}},
 			do: func(f *frame, a []any) any { return ^f.int(a[0]) },
 		},
 	}

@@ -8,14 +8,14 @@ func objectFunctions() []function {
 	return []function{
 		{
 			name: "keys", group: group, params: []param{object}, returns: "list(string)", result: gives(ListOf(StringType())),
-			doc: "The names of the members, sorted.", examples: []Example{{`keys({b: 1, a: 2})`, `["a","b"]`}},
+			doc: "The names of the members, sorted.", examples: []Example{{`keys({b: 1, a: 2})`, `["a","b"]`}, {`keys({})`, `[]`}},
 			do: func(f *frame, a []any) any {
 				return pairs(f, a[0], func(k string, _ any) any { return k })
 			},
 		},
 		{
 			name: "values", group: group, params: []param{object}, returns: "list", result: func(a []*Type) *Type { return ListOf(a[0].member()) },
-			doc: "The members, sorted by their names.", examples: []Example{{`values({b: 1, a: 2})`, `[2,1]`}},
+			doc: "The members, sorted by their names.", examples: []Example{{`values({b: 1, a: 2})`, `[2,1]`}, {`values({a: [1]})`, `[[1]]`}},
 			do: func(f *frame, a []any) any {
 				return pairs(f, a[0], func(_ string, v any) any { return v })
 			},
@@ -23,7 +23,7 @@ func objectFunctions() []function {
 		{
 			name: "toPairs", group: group, params: []param{object}, returns: "list(list)",
 			result: func(a []*Type) *Type { return ListOf(ListOf(union(StringType(), a[0].member()))) },
-			doc:    "The members as lists of name and value, sorted by their names.", examples: []Example{{`toPairs({b: 1, a: 2})`, `[["a",2],["b",1]]`}},
+			doc:    "The members as lists of name and value, sorted by their names.", examples: []Example{{`toPairs({b: 1, a: 2})`, `[["a",2],["b",1]]`}, {`toPairs({})`, `[]`}},
 			do: func(f *frame, a []any) any {
 				return pairs(f, a[0], func(k string, v any) any {
 					f.alloc(64)
@@ -33,7 +33,7 @@ func objectFunctions() []function {
 		},
 		{
 			name: "fromPairs", group: group, params: []param{req("pairs", ListOf(anyList()))}, returns: "object", result: gives(anyObject()),
-			doc: "The object of lists of name and value; of equal names the last.", examples: []Example{{`fromPairs([["a", 1], ["b", 2]])`, `{"a":1,"b":2}`}},
+			doc: "The object of lists of name and value; of equal names the last.", examples: []Example{{`fromPairs([["a", 1], ["b", 2]])`, `{"a":1,"b":2}`}, {`fromPairs([["a", 1], ["a", 2]])`, `{"a":2}`}},
 			do: func(f *frame, a []any) any {
 				out := map[string]any{}
 				for _, v := range f.list(a[0]) {
@@ -50,7 +50,7 @@ func objectFunctions() []function {
 		},
 		{
 			name: "pick", group: group, params: []param{object, names}, returns: "object", result: loose,
-			doc: "The object with these members alone, as far as it has them.", examples: []Example{{`pick({a: 1, b: 2}, ["a", "x"])`, `{"a":1}`}},
+			doc: "The object with these members alone, as far as it has them.", examples: []Example{{`pick({a: 1, b: 2}, ["a", "x"])`, `{"a":1}`}, {`pick({a: 1}, [])`, `{}`}},
 			do: func(f *frame, a []any) any {
 				m, out := f.object(a[0]), map[string]any{}
 				for _, n := range f.list(a[1]) {
@@ -66,7 +66,7 @@ func objectFunctions() []function {
 		},
 		{
 			name: "omit", group: group, params: []param{object, names}, returns: "object", result: loose,
-			doc: "The object without these members.", examples: []Example{{`omit({a: 1, b: 2}, ["a"])`, `{"b":2}`}},
+			doc: "The object without these members.", examples: []Example{{`omit({a: 1, b: 2}, ["a"])`, `{"b":2}`}, {`omit({a: 1}, ["x"])`, `{"a":1}`}},
 			do: func(f *frame, a []any) any {
 				m := f.object(a[0])
 				f.step(2 * len(m))
@@ -85,7 +85,7 @@ func objectFunctions() []function {
 		{
 			name: "merge", group: group, params: []param{req("objects", Optional(anyObject()))}, rest: true, returns: "object",
 			result: mergeType,
-			doc:    "The members of all objects, later ones replacing earlier ones; null counts as empty.", examples: []Example{{`merge({a: 1, b: 1}, {b: 2})`, `{"a":1,"b":2}`}},
+			doc:    "The members of all objects, later ones replacing earlier ones; null counts as empty.", examples: []Example{{`merge({a: 1, b: 1}, {b: 2})`, `{"a":1,"b":2}`}, {`merge({a: 1}, null)`, `{"a":1}`}},
 			do: func(f *frame, a []any) any {
 				out := map[string]any{}
 				for _, v := range a {

@@ -35,9 +35,9 @@ func textFunctions() []function {
 		}
 	}
 	return []function{
-		one("lower", "The text in lower case.", 3, strings.ToLower, Example{`lower("Ada.L@Example.com")`, `"ada.l@example.com"`}),
-		one("upper", "The text in upper case.", 3, strings.ToUpper, Example{`upper("ärger")`, `"ÄRGER"`}),
-		one("capitalize", "The text with its first letter in upper case.", 2, capitalize, Example{`capitalize("ärger")`, `"Ärger"`}),
+		one("lower", "The text in lower case.", 3, strings.ToLower, Example{`lower("Ada.L@Example.com")`, `"ada.l@example.com"`}, Example{`lower("ÄB")`, `"äb"`}),
+		one("upper", "The text in upper case.", 3, strings.ToUpper, Example{`upper("ärger")`, `"ÄRGER"`}, Example{`upper("a1")`, `"A1"`}),
+		one("capitalize", "The text with its first letter in upper case.", 2, capitalize, Example{`capitalize("ärger")`, `"Ärger"`}, Example{`capitalize("")`, `""`}),
 		{
 			name: "trim", group: group, params: []param{text, opt("characters", str)}, returns: "string", result: gives(str),
 			doc:      "The text without white space, or the given characters, at both ends.",
@@ -58,16 +58,16 @@ func textFunctions() []function {
 		},
 		{
 			name: "trimPrefix", group: group, params: []param{text, req("prefix", str)}, returns: "string", result: gives(str),
-			doc: "The text without the prefix, if it has it.", examples: []Example{{`trimPrefix("re: hello", "re: ")`, `"hello"`}},
+			doc: "The text without the prefix, if it has it.", examples: []Example{{`trimPrefix("re: hello", "re: ")`, `"hello"`}, {`trimPrefix("hello", "re: ")`, `"hello"`}},
 			do: func(f *frame, a []any) any { return strings.TrimPrefix(f.str(a[0]), f.str(a[1])) },
 		},
 		{
 			name: "trimSuffix", group: group, params: []param{text, req("suffix", str)}, returns: "string", result: gives(str),
-			doc: "The text without the suffix, if it has it.", examples: []Example{{`trimSuffix("a.txt", ".txt")`, `"a"`}},
+			doc: "The text without the suffix, if it has it.", examples: []Example{{`trimSuffix("a.txt", ".txt")`, `"a"`}, {`trimSuffix("a.pdf", ".txt")`, `"a.pdf"`}},
 			do: func(f *frame, a []any) any { return strings.TrimSuffix(f.str(a[0]), f.str(a[1])) },
 		},
-		two("hasPrefix", "prefix", "True when the text begins with the prefix.", strings.HasPrefix, Example{`hasPrefix("task.done", "task.")`, `true`}),
-		two("hasSuffix", "suffix", "True when the text ends with the suffix.", strings.HasSuffix, Example{`hasSuffix("a.txt", ".pdf")`, `false`}),
+		two("hasPrefix", "prefix", "True when the text begins with the prefix.", strings.HasPrefix, Example{`hasPrefix("task.done", "task.")`, `true`}, Example{`hasPrefix("project.new", "task.")`, `false`}),
+		two("hasSuffix", "suffix", "True when the text ends with the suffix.", strings.HasSuffix, Example{`hasSuffix("a.txt", ".pdf")`, `false`}, Example{`hasSuffix("a.pdf", ".pdf")`, `true`}),
 		{
 			name: "split", group: group, params: []param{text, req("separator", str), opt("limit", Int())}, returns: "list(string)", result: gives(ListOf(str)),
 			doc:      "The parts of the text between the separators, at most limit of them.",
@@ -78,14 +78,14 @@ func textFunctions() []function {
 		},
 		{
 			name: "splitAfter", group: group, params: []param{text, req("separator", str), opt("limit", Int())}, returns: "list(string)", result: gives(ListOf(str)),
-			doc: "As split, but the parts keep their separator.", examples: []Example{{`splitAfter("a,b", ",")`, `["a,","b"]`}},
+			doc: "As split, but the parts keep their separator.", examples: []Example{{`splitAfter("a,b", ",")`, `["a,","b"]`}, {`splitAfter("a", ",")`, `["a"]`}},
 			do: func(f *frame, a []any) any {
 				return split(f, a, strings.SplitAfterN)
 			},
 		},
 		{
 			name: "lines", group: group, params: []param{text}, returns: "list(string)", result: gives(ListOf(str)),
-			doc: "The lines of the text, without their ends.", examples: []Example{{`lines("a\r\nb\n")`, `["a","b"]`}},
+			doc: "The lines of the text, without their ends.", examples: []Example{{`lines("a\r\nb\n")`, `["a","b"]`}, {`lines("")`, `[""]`}},
 			do: func(f *frame, a []any) any {
 				s := strings.TrimSuffix(f.str(a[0]), "\n")
 				parts, _ := split(f, []any{s, "\n"}, strings.SplitN).([]any)
@@ -122,7 +122,7 @@ func textFunctions() []function {
 		},
 		{
 			name: "repeat", group: group, params: []param{text, req("times", Int())}, returns: "string", result: gives(str),
-			doc: "The text so many times.", examples: []Example{{`repeat("ab", 3)`, `"ababab"`}},
+			doc: "The text so many times.", examples: []Example{{`repeat("ab", 3)`, `"ababab"`}, {`repeat("ab", 0)`, `""`}},
 			do: func(f *frame, a []any) any {
 				s, n := f.str(a[0]), f.int(a[1])
 				if n < 0 {
@@ -152,16 +152,16 @@ func textFunctions() []function {
 		},
 		{
 			name: "padStart", group: group, params: []param{text, req("length", Int()), opt("with", str)}, returns: "string", result: gives(str),
-			doc: "The text, filled at its start up to the length, with spaces or the given character.", examples: []Example{{`padStart("7", 3, "0")`, `"007"`}},
+			doc: "The text, filled at its start up to the length, with spaces or the given character.", examples: []Example{{`padStart("7", 3, "0")`, `"007"`}, {`padStart("1234", 3)`, `"1234"`}},
 			do: func(f *frame, a []any) any { return f.padding(a) + f.str(a[0]) },
 		},
 		{
 			name: "padEnd", group: group, params: []param{text, req("length", Int()), opt("with", str)}, returns: "string", result: gives(str),
-			doc: "The text, filled at its end up to the length, with spaces or the given character.", examples: []Example{{`padEnd("ab", 4, ".")`, `"ab.."`}},
+			doc: "The text, filled at its end up to the length, with spaces or the given character.", examples: []Example{{`padEnd("ab", 4, ".")`, `"ab.."`}, {`padEnd("ab", 3)`, `"ab "`}},
 			do: func(f *frame, a []any) any { return f.str(a[0]) + f.padding(a) },
 		},
-		partAt("indexOf", "The place of the first such part, in characters from 0, or -1.", strings.Index, Example{`indexOf("äbc", "b")`, `1`}),
-		partAt("lastIndexOf", "The place of the last such part, in characters from 0, or -1.", strings.LastIndex, Example{`lastIndexOf("abab", "ab")`, `2`}),
+		partAt("indexOf", "The place of the first such part, in characters from 0, or -1.", strings.Index, Example{`indexOf("äbc", "b")`, `1`}, Example{`indexOf("abc", "x")`, `-1`}),
+		partAt("lastIndexOf", "The place of the last such part, in characters from 0, or -1.", strings.LastIndex, Example{`lastIndexOf("abab", "ab")`, `2`}, Example{`lastIndexOf("abc", "x")`, `-1`}),
 		{
 			name: "len", group: group, params: []param{req("value", of(kString|kList|kObject))}, returns: "integer", result: gives(Int()),
 			doc: "The number of characters of a text, items of a list, or members of an object.", examples: []Example{{`len("äb")`, `2`}, {`len([1, 2, 3])`, `3`}, {`len({a: 1})`, `1`}},
@@ -186,37 +186,6 @@ func textFunctions() []function {
 				s := f.text(a[0])
 				f.alloc(len(s))
 				return s
-			},
-		},
-		{
-			name: "matchAll", group: group, params: []param{text, req("pattern", str)}, returns: "list(string)", result: gives(ListOf(str)),
-			doc:      "All parts of the text that match the regular expression; with a group in it, what the first group matched.",
-			examples: []Example{{`matchAll("a1 b22", "[0-9]+")`, `["1","22"]`}, {`matchAll("#12, #7", "#([0-9]+)")`, `["12","7"]`}},
-			do: func(f *frame, a []any) any {
-				s := f.str(a[0])
-				re, size := f.pattern(f.str(a[1]))
-				f.matching(s, size)
-				f.alloc(64 * (len(s) + 1)) // as many as there can be
-				out := []any{}
-				for _, m := range re.FindAllStringSubmatch(s, -1) {
-					out = append(out, m[min(1, len(m)-1)])
-				}
-				return out
-			},
-		},
-		{
-			name: "replaceRegexp", group: group, params: []param{text, req("pattern", str), req("new", str)}, returns: "string", result: gives(str),
-			doc: "The text with each match of the regular expression replaced, $1 being what the first group matched.", examples: []Example{{`replaceRegexp("2026-11-24", "(\\d+)-(\\d+)-(\\d+)", "$3.$2.$1")`, `"24.11.2026"`}},
-			do: func(f *frame, a []any) any {
-				s, with := f.str(a[0]), f.str(a[2])
-				re, size := f.pattern(f.str(a[1]))
-				f.matching(s, size)
-				n := len(re.FindAllStringIndex(s, -1))
-				f.alloc(48 * n)
-				f.alloc(2 * len(s))
-				// A $ can stand for all of the text.
-				f.product(n, len(with)*(1+strings.Count(with, "$"))+strings.Count(with, "$")*len(s)/max(1, n))
-				return re.ReplaceAllString(s, with)
 			},
 		},
 	}
@@ -290,10 +259,10 @@ func (f *frame) padding(a []any) string {
 	return strings.Repeat(with, n)
 }
 
-func partAt(name, doc string, find func(s, part string) int, example Example) function {
+func partAt(name, doc string, find func(s, part string) int, examples ...Example) function {
 	return function{
 		name: name, group: "text", params: []param{req("text", StringType()), req("part", StringType())}, returns: "integer", result: gives(Int()),
-		doc: doc, examples: []Example{example},
+		doc: doc, examples: examples,
 		do: func(f *frame, a []any) any {
 			s, part := f.str(a[0]), f.str(a[1])
 			f.step((len(s) + len(part)) / 4)

@@ -201,6 +201,9 @@ func (c *compiler) equality(n *ast.BinaryNode, l, r fn, lt, rt *Type) (fn, *Type
 // possible checks the literal s, at n, against the possible values of what it
 // is compared with.
 func (c *compiler) possible(n, with ast.Node, t *Type, s string) {
+	if c.probeText(t, s) {
+		return
+	}
 	if isLiteral(with) || len(t.enum) == 0 || t.dyn || !t.only(kString|kNull) || slices.Contains(t.enum, any(s)) {
 		return
 	}

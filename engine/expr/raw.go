@@ -15,9 +15,12 @@ import (
 // its numbers. It may be shared by goroutines; its bytes must not change.
 type Raw struct {
 	b []byte
-	// idx is made on first use. Two goroutines may make it at once: they make
-	// the same.
+	// idx is made on first use, or shared with the document around it. Two
+	// goroutines may make it at once: they make the same.
 	idx atomic.Pointer[index]
+	// at is the entry of idx that this is the value of, plus one; 0: idx is this
+	// document's own.
+	at int32
 }
 
 // NewRaw gives the document as a value: a *Raw, or the value itself when it is
@@ -48,18 +51,25 @@ const (
 	memoSize = 1024
 )
 
-// index is where the members of an object are.
+// index is where the members of an object are, and those of the objects in it.
 type index struct {
-	members []entry
-	// raw is the object, when it is indexed together with the one around it.
-	raw Raw
+	// entries stand in the order of the document, a member's own members behind
+	// it: one slice for all of them.
+	entries []entry
+	// kids are the objects and lists among the values.
+	kids []Raw
 }
 
+// entry is one member; its offsets count from the beginning of the document.
 type entry struct {
 	// nameFrom, nameTo enclose the name without its quotes; from, to the value.
+	// A negative nameTo, -nameTo, means that the name has escapes.
 	nameFrom, nameTo, from, to int32
-	escaped                    bool
-	kid                        *Raw // of an object or a list
+	// next is the entry behind the member's own members.
+	next int32
+	// kid is the value's place among the kids, -1 for what is neither an object
+	// nor a list.
+	kid int32
 }
 
 // memo is a Raw that this evaluation has already been charged for, and its
@@ -75,64 +85,108 @@ func (r *Raw) index() *index {
 	if x := r.idx.Load(); x != nil {
 		return x
 	}
-	budget := eagerMembers
-	x, _ := indexObject(r.b, &budget, 0)
+	// A look at the beginning tells how much there is to be found, about.
+	head := r.b[:min(len(r.b), 2<<10)]
+	x := &index{
+		entries: make([]entry, 0, min(32, 1+bytes.Count(head, []byte{':'}))),
+		kids:    make([]Raw, 0, min(8, bytes.Count(head, []byte{'{'})+bytes.Count(head, []byte{'['})-1)),
+	}
+	x.object(r.b, 0, 0)
+	for i := range x.entries {
+		m := &x.entries[i]
+		if m.kid < 0 {
+			continue
+		}
+		kid := &x.kids[m.kid]
+		kid.b = r.b[m.from:m.to]
+		if kid.at != 0 {
+			kid.idx.Store(x)
+		}
+	}
 	r.idx.Store(x)
 	return x
 }
 
-// indexObject finds the members of the object that begins at b[0] and gives
-// its length. Objects inside it are indexed in the same pass while the budget
-// lasts.
-func indexObject(b []byte, budget *int, depth int) (*index, int) {
-	x := &index{}
-	i := skipSpace(b, 1)
+// object finds the members of the object that begins at b[i] and gives its end.
+// Objects inside it are indexed in the same pass while there are few.
+func (x *index) object(b []byte, i, depth int) int {
+	i = skipSpace(b, i+1)
 	for b[i] != '}' {
 		to := skipString(b, i)
-		m := entry{nameFrom: int32(i + 1), nameTo: int32(to - 1)}
-		m.escaped = bytes.IndexByte(b[i+1:to-1], '\\') >= 0
+		m := entry{nameFrom: int32(i + 1), nameTo: int32(to - 1), kid: -1}
+		if bytes.IndexByte(b[i+1:to-1], '\\') >= 0 {
+			m.nameTo = -m.nameTo
+		}
 		v := skipSpace(b, skipSpace(b, to)+1)
+		at := len(x.entries)
 		end := 0
-		*budget--
 		switch {
-		case b[v] == '{' && *budget > 0 && depth < eagerDepth:
-			kid, n := indexObject(b[v:], budget, depth+1)
-			end = v + n
-			kid.raw.b = b[v:end]
-			kid.raw.idx.Store(kid)
-			m.kid = &kid.raw
+		case b[v] == '{' && at < eagerMembers && depth < eagerDepth:
+			m.kid = int32(len(x.kids))
+			x.kids = append(x.kids, Raw{at: int32(at + 1)})
+			x.entries = append(x.entries, m)
+			end = x.object(b, v, depth+1)
 		case b[v] == '{' || b[v] == '[':
+			m.kid = int32(len(x.kids))
+			x.kids = append(x.kids, Raw{})
+			x.entries = append(x.entries, m)
 			end = skipValue(b, v)
-			m.kid = &Raw{b: b[v:end]}
 		default:
+			x.entries = append(x.entries, m)
 			end = skipValue(b, v)
 		}
-		m.from, m.to = int32(v), int32(end)
-		if x.members == nil {
-			x.members = make([]entry, 0, 8)
-		}
-		x.members = append(x.members, m)
+		e := &x.entries[at]
+		e.from, e.to, e.next = int32(v), int32(end), int32(len(x.entries))
 		i = skipSpace(b, end)
 		if b[i] == ',' {
 			i = skipSpace(b, i+1)
 		}
 	}
-	return x, i + 1
+	return i + 1
+}
+
+// members are the entries of an object: the first, and the one behind the last.
+func (x *index) members(r *Raw) (from, to int32) {
+	if r.at == 0 {
+		return 0, int32(len(x.entries))
+	}
+	return r.at, x.entries[r.at-1].next
+}
+
+// base is where the entries' offsets count from, in the bytes of r.
+func (x *index) base(r *Raw) int32 {
+	if r.at == 0 {
+		return 0
+	}
+	return x.entries[r.at-1].from
+}
+
+// key is the name of a member as it is written, and whether it has escapes;
+// base is that of r.
+func (m *entry) key(r *Raw, base int32) (name []byte, escaped bool) {
+	if m.nameTo < 0 {
+		return r.b[m.nameFrom-base : -m.nameTo-base], true
+	}
+	return r.b[m.nameFrom-base : m.nameTo-base], false
+}
+
+func (m *entry) name(r *Raw, base int32) string {
+	key, escaped := m.key(r, base)
+	if escaped {
+		return unescape(key)
+	}
+	return string(key)
 }
 
 // charge counts the index of r: once for a large one, each time for a small
 // one, so that the count doesn't depend on who looked at r before.
-func (f *frame) charge(r *Raw, x *index) {
-	if len(r.b) < memoSize {
-		f.step(1 + len(x.members)/8)
-		return
-	}
-	if f.remembered(r) == nil {
+func (f *frame) charge(r *Raw, members int) {
+	if len(r.b) >= memoSize && f.remembered(r) == nil {
 		f.step(len(r.b) / 256)
-		f.alloc(len(x.members) * 32)
+		f.alloc(members * 32)
 		f.remember(r, nil)
 	}
-	f.step(1 + len(x.members)/8)
+	f.step(1 + members/8)
 }
 
 func (f *frame) remembered(r *Raw) *memo {
@@ -170,18 +224,25 @@ func (f *frame) get(r *Raw, name string) any {
 		f.fail("a list has no field %s", clip(name))
 	}
 	x := r.index()
-	f.charge(r, x)
-	for i := len(x.members) - 1; i >= 0; i-- {
-		m := &x.members[i]
-		key := r.b[m.nameFrom:m.nameTo]
-		if string(key) == name && !m.escaped || m.escaped && unescape(key) == name {
-			if m.kid != nil {
-				return m.kid
-			}
-			return f.scalar(r.b[m.from:m.to])
+	base := x.base(r)
+	var found *entry
+	members := 0
+	for i, end := x.members(r); i < end; {
+		m := &x.entries[i]
+		i = m.next
+		members++
+		if key, escaped := m.key(r, base); !escaped && string(key) == name || escaped && unescape(key) == name {
+			found = m
 		}
 	}
-	return nil
+	f.charge(r, members)
+	switch {
+	case found == nil:
+		return nil
+	case found.kid >= 0:
+		return &x.kids[found.kid]
+	}
+	return f.scalar(r.b[found.from-base : found.to-base])
 }
 
 // open decodes one level: a list of items or a map of members. What is inside
@@ -203,22 +264,21 @@ func (f *frame) openLevel(r *Raw) any {
 		return f.items(r.b)
 	}
 	x := r.index()
-	f.charge(r, x)
-	f.alloc(48 + len(x.members)*80)
-	out := make(map[string]any, len(x.members))
-	for i := range x.members {
-		m := &x.members[i]
-		key := r.b[m.nameFrom:m.nameTo]
-		name := ""
-		if m.escaped {
-			name = unescape(key)
+	base := x.base(r)
+	members := 0
+	for i, end := x.members(r); i < end; i = x.entries[i].next {
+		members++
+	}
+	f.charge(r, members)
+	f.alloc(48 + members*80)
+	out := make(map[string]any, members)
+	for i, end := x.members(r); i < end; {
+		m := &x.entries[i]
+		i = m.next
+		if m.kid >= 0 {
+			out[m.name(r, base)] = &x.kids[m.kid]
 		} else {
-			name = string(key)
-		}
-		if m.kid != nil {
-			out[name] = m.kid
-		} else {
-			out[name] = f.scalar(r.b[m.from:m.to])
+			out[m.name(r, base)] = f.scalar(r.b[m.from-base : m.to-base])
 		}
 	}
 	return out

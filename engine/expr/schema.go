@@ -20,8 +20,9 @@ const (
 
 // ParseSchema reads a JSON Schema (2020-12): type, enum, const, properties,
 // required, additionalProperties, patternProperties, items, oneOf, anyOf,
-// allOf, $ref within the document, and OpenAPI's nullable. Other keywords don't
-// change the type. An empty schema is any; what nests or recurs too deeply
+// allOf, $ref within the document, writeOnly (a text that is one takes a
+// secret), description, and OpenAPI's nullable. Other keywords don't change the
+// type. An empty schema is any; what nests or recurs too deeply
 // becomes any.
 func ParseSchema(schema []byte) (*Type, error) {
 	if len(bytes.TrimSpace(schema)) == 0 {
@@ -108,6 +109,11 @@ func (p *schemaParser) schema(s any, depth int) (*Type, error) {
 	if m["nullable"] == true {
 		t = t.orNull()
 	}
+	if doc, ok := m["description"].(string); ok && doc != "" {
+		described := *t
+		described.doc = doc
+		t = &described
+	}
 	return t, nil
 }
 
@@ -182,6 +188,10 @@ func (p *schemaParser) base(m map[string]any, depth int) (*Type, error) {
 		t = intersect(t, enumType(values))
 	}
 	t.count()
+	if m["writeOnly"] == true && t.k&kString != 0 {
+		t.k |= kSecret
+		t.secret = true
+	}
 	return t, nil
 }
 
@@ -315,6 +325,11 @@ func intersect(a, b *Type) *Type {
 		return b
 	}
 	t := &Type{k: a.k & b.k, size: 1}
+	// A text that may be secret on one side is a secret's place.
+	if t.k&kString != 0 {
+		t.k |= (a.k | b.k) & kSecret
+	}
+	t.secret = t.k&kSecret != 0
 	// An integer is a number: what one side calls a number may be the other's
 	// integer.
 	if t.k&kList != 0 {
@@ -413,7 +428,7 @@ func (t *Type) schema() any {
 	if t.only(kTime | kNull) {
 		out["format"] = "date-time"
 	}
-	if t.only(kSecret | kNull) {
+	if t.k&kSecret != 0 {
 		out["writeOnly"] = true
 	}
 	if t.k&kList != 0 {

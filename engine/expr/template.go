@@ -23,6 +23,11 @@ type Template struct {
 	members []Member
 	// vars and loops are the most that any expression in the tree needs.
 	vars, loops int
+	// reads are the paths that a text or an expression may read, sorted.
+	reads []string
+	// to is the type of the field that it is written into, where a secret may
+	// be; nil otherwise. See For.
+	to *Type
 }
 
 type templateKind uint8
@@ -33,7 +38,7 @@ const (
 	textNode
 	listNode
 	objectNode
-	brokenNode // a literal that isn't JSON
+	brokenNode // a literal that isn't JSON, or a reference that isn't secret()
 )
 
 // segment is a piece of a text: escaped literal text, or an expression.
@@ -54,7 +59,7 @@ type Member struct {
 // is; what isn't JSON fails when it is evaluated.
 func Literal(json []byte) *Template {
 	if err := CheckJSON(json, 0); err != nil {
-		return &Template{kind: brokenNode, typ: Any(), src: err.Error()}
+		return &Template{kind: brokenNode, typ: Any(), src: "the literal isn't JSON: " + err.Error()}
 	}
 	return &Template{kind: constantNode, typ: bounded(jsonType(json, 0)), json: json, value: NewRaw(json)}
 }
@@ -93,7 +98,9 @@ func Text(src string, sc *Scope) (*Template, []Problem) {
 		}
 		t.parts[i] = segment{run: prog.run, at: at}
 		t.vars, t.loops = max(t.vars, prog.vars), max(t.loops, prog.loops)
+		t.reads = append(t.reads, prog.reads...)
 	}
+	t.reads = distinct(t.reads)
 	if len(problems) > 0 {
 		return nil, problems[:min(len(problems), maxProblems)]
 	}
@@ -150,7 +157,7 @@ func expression(src string, p part, sc *Scope) (*Template, []Problem) {
 	if prog == nil {
 		return nil, problems
 	}
-	return &Template{kind: expressionNode, typ: prog.typ, src: src, run: prog.run, vars: prog.vars, loops: prog.loops}, nil
+	return &Template{kind: expressionNode, typ: prog.typ, src: src, run: prog.run, vars: prog.vars, loops: prog.loops, reads: prog.reads}, nil
 }
 
 func (s *Scope) sourceLimit() int {
@@ -280,7 +287,7 @@ func (t *Template) caught(f *frame, r any) *Error {
 			pointer += "/" + strconv.Itoa(i)
 			at = at.items[i]
 		case at.kind == objectNode && i < len(at.members):
-			pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(at.members[i].Name)
+			pointer += "/" + pointerName(at.members[i].Name)
 			at = at.members[i].Value
 		}
 	}
@@ -317,13 +324,16 @@ func (t *Template) eval(f *frame) any {
 		}
 		return out
 	case brokenNode:
-		f.fail("the literal isn't JSON: %s", t.src)
+		f.fail("%s", t.src)
 	}
 	panic(fmt.Sprintf("template of kind %d", t.kind))
 }
 
 func (t *Template) appendTo(b []byte, f *frame) []byte {
 	f.at = -1
+	if t.to != nil {
+		return f.appendFor(b, t.eval(f), t.to, 0)
+	}
 	switch t.kind {
 	case constantNode:
 		f.copied(len(t.json))
@@ -423,9 +433,11 @@ func jsonType(b []byte, depth int) *Type {
 			return listType(v.b, depth)
 		}
 		x := v.index()
-		props := make([]Prop, 0, len(x.members))
-		for _, m := range x.members {
-			props = append(props, Prop{Name: unescape(v.b[m.nameFrom:m.nameTo]), Type: jsonType(v.b[m.from:m.to], depth+1)})
+		var props []Prop
+		for i, end := x.members(v); i < end; {
+			m := &x.entries[i]
+			i = m.next
+			props = append(props, Prop{Name: m.name(v, 0), Type: jsonType(v.b[m.from:m.to], depth+1)})
 		}
 		return ObjectOf(props, nil)
 	}

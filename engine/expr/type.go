@@ -47,6 +47,8 @@ type Type struct {
 	secret bool
 	// size counts the nodes of its tree.
 	size int
+	// doc is the description that a schema gave, which changes nothing.
+	doc string
 }
 
 type prop struct {
@@ -185,6 +187,14 @@ func (t *Type) Nullable() bool { return t != nil && t.nullable() }
 
 // Secret says that there is a secret somewhere in the value.
 func (t *Type) Secret() bool { return t != nil && t.secret }
+
+// Doc is the description that the schema gave for the value; empty for none.
+func (t *Type) Doc() string {
+	if t == nil {
+		return ""
+	}
+	return t.doc
+}
 
 func of(k kinds) *Type { return &Type{k: k, size: 1} }
 

@@ -95,6 +95,8 @@ func (d *Document) tree(layout bool) *Value {
 	trigger.text("use", d.Trigger.Use)
 	trigger.value("with", d.Trigger.With)
 	trigger.duration("every", d.Trigger.Every)
+	trigger.text("cron", d.Trigger.Cron)
+	trigger.text("time_zone", d.Trigger.TimeZone)
 	b.value("trigger", &trigger.v)
 	steps := &Value{Kind: List}
 	for i := range d.Steps {

@@ -19,8 +19,9 @@ type Checker struct {
 const schemaURL = "schema:"
 
 // NewChecker compiles a JSON Schema (draft 2020-12 unless it names another).
-// It reads no other schema: a reference leads inside or is an error. An empty
-// schema takes everything.
+// It reads no other schema: a reference leads inside or is an error. Formats
+// that it knows, such as uri, email and date-time, are checked; others say
+// nothing. An empty schema takes everything.
 func NewChecker(schema []byte) (*Checker, error) {
 	if len(bytes.TrimSpace(schema)) == 0 {
 		schema = []byte("true")
@@ -32,6 +33,7 @@ func NewChecker(schema []byte) (*Checker, error) {
 	}
 	c := jsonschema.NewCompiler()
 	c.UseLoader(noLoader{})
+	c.AssertFormat()
 	if err := c.AddResource(schemaURL, tree.native()); err != nil {
 		return nil, fmt.Errorf("compile schema: %w", err)
 	}
@@ -177,6 +179,8 @@ func (k *check) walk(e *jsonschema.ValidationError, s *jsonschema.Schema) {
 		}
 	case *kind.Pattern:
 		k.add(v, at, "pattern", "must match the pattern "+is.Want, "")
+	case *kind.Format:
+		k.add(v, at, "format", "must be "+format(is.Want), "")
 	case *kind.MinLength:
 		k.add(v, at, "length", fmt.Sprintf("must have at least %d characters", is.Want), "")
 	case *kind.MaxLength:
@@ -305,6 +309,21 @@ func kinds(want []string) string {
 		}
 	}
 	return strings.Join(names, " or ")
+}
+
+// format says what a value of a format is, with an example where that helps.
+func format(name string) string {
+	switch name {
+	case "uri":
+		return "an absolute URI, such as https://example.com/entries"
+	case "email":
+		return "an e-mail address, such as ada@example.com"
+	case "date-time":
+		return "a time of RFC 3339, such as 2026-11-24T09:30:00Z"
+	case "date":
+		return "a date, such as 2026-11-24"
+	}
+	return "of the format " + name
 }
 
 // list writes the values of an enum.

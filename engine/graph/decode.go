@@ -241,6 +241,16 @@ func (d *decoder) with(v *Value, at *path) *Value {
 	return v
 }
 
+// times is a text that says when a poll is asked; what it means is not checked
+// here.
+func (d *decoder) times(v *Value, at *path, what string) string {
+	s := d.limited(v, at, 256)
+	if v.Kind == String && s == "" {
+		d.fail(v, at, "pattern", "must be %s, not empty", what)
+	}
+	return s
+}
+
 func (d *decoder) trigger(to *Trigger, v *Value, at *path) {
 	to.Pos = pos(v)
 	object(d, to, v, at, []key[Trigger]{
@@ -251,6 +261,12 @@ func (d *decoder) trigger(to *Trigger, v *Value, at *path) {
 		{"every", func(d *decoder, to *Trigger, m Member, at *path) {
 			to.Every, to.EveryPos = d.duration(m.Value, at), pos(m.Value)
 		}},
-	}, []string{"connection", "filter", "cron", "time_zone"})
+		{"cron", func(d *decoder, to *Trigger, m Member, at *path) {
+			to.Cron, to.CronPos = d.times(m.Value, at, "a cron expression such as \"0 8 * * MON-FRI\""), pos(m.Value)
+		}},
+		{"time_zone", func(d *decoder, to *Trigger, m Member, at *path) {
+			to.TimeZone, to.TimeZonePos = d.times(m.Value, at, "an IANA name such as Europe/Berlin"), pos(m.Value)
+		}},
+	}, []string{"connection", "filter"})
 	d.present(v, at, "use")
 }

@@ -57,9 +57,12 @@ type Trigger struct {
 	With *Value
 	// Every is how often a poll is asked; 0 leaves it to the connector.
 	Every time.Duration
-	// Pos, UsePos and EveryPos are where the trigger and the values of its `use`
-	// and `every` stand.
-	Pos, UsePos, EveryPos Pos
+	// Cron is when a poll is asked, in place of Every: a cron expression in
+	// TimeZone, an IANA name, UTC if it is empty. Both are as they were given.
+	Cron, TimeZone string
+	// Pos is where the trigger stands; the others are where the values of its
+	// keys do.
+	Pos, UsePos, EveryPos, CronPos, TimeZonePos Pos
 }
 
 // Verb is what a step does.

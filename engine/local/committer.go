@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -107,6 +108,9 @@ func (c *committer) run(ctx context.Context) {
 	var held []*ticket // kept after a failure, oldest first
 	delay := firstRetry
 	for {
+		// Those who are about to submit go first: larger batches cost less, and
+		// who is alone waits for nobody.
+		runtime.Gosched()
 		batch := c.take(held)
 		if len(batch) == 0 {
 			if c.shut(ctx) {
@@ -136,11 +140,8 @@ func (c *committer) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			// Stopping: what isn't written now is taken up again from its last
 			// record by the next process.
-			for _, t := range held {
-				t.settle(err)
-			}
-			held = nil
-			continue
+			c.abandon(held, err)
+			return
 		}
 		select {
 		case <-time.After(delay):
@@ -184,6 +185,19 @@ func (c *committer) shut(ctx context.Context) bool {
 	defer c.mu.Unlock()
 	c.closed = len(c.waiting) == 0
 	return c.closed
+}
+
+// abandon refuses what was held and what waits behind it, and all that comes: a
+// run's later record must not be written without its earlier one.
+func (c *committer) abandon(held []*ticket, err error) {
+	c.mu.Lock()
+	c.closed = true
+	rest := c.waiting
+	c.waiting = nil
+	c.mu.Unlock()
+	for _, t := range append(held, rest...) {
+		t.settle(err)
+	}
 }
 
 func (c *committer) commit(batch []*ticket) error {

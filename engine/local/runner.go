@@ -120,7 +120,7 @@ func (r *Runner) Serve(ctx context.Context, w engine.Worker) error {
 	var committing sync.WaitGroup
 	committing.Go(func() { r.commit.run(commits) })
 
-	err := r.recover(ctx)
+	r.recover(ctx)
 	r.sweep(ctx)
 
 	r.mu.Lock()
@@ -147,7 +147,7 @@ func (r *Runner) Serve(ctx context.Context, w engine.Worker) error {
 	case <-timer.C:
 		r.o.Log.Warn("connectors don't end their calls; they are left behind", "runs", r.OpenRuns())
 	}
-	return err
+	return nil
 }
 
 // sweep arms the timers that come near, until ctx ends.
@@ -345,17 +345,23 @@ func (r *Runner) remove(id engine.RunID) {
 	}
 }
 
-// recover takes up what an earlier process has left, in pages, oldest first.
-func (r *Runner) recover(ctx context.Context) error {
+// recover takes up what an earlier process has left, in pages, oldest first. A
+// store that can't be read is asked again until it can: each of these runs was
+// promised to somebody.
+func (r *Runner) recover(ctx context.Context) {
 	var after engine.RunID
 	n := 0
+	delay := firstRetry
 	for ctx.Err() == nil {
 		ids, err := r.store.Open(ctx, after, r.o.Page)
-		if err != nil {
-			if ctx.Err() != nil {
-				break
+		if err != nil && ctx.Err() == nil {
+			r.o.Log.Error("unfinished runs can't be listed; it is tried again", "error", err, "again_in", delay)
+			select {
+			case <-time.After(delay):
+			case <-ctx.Done():
 			}
-			return fmt.Errorf("take up unfinished runs: %w", err)
+			delay = min(2*delay, lastRetry)
+			continue
 		}
 		if len(ids) == 0 {
 			break
@@ -370,7 +376,6 @@ func (r *Runner) recover(ctx context.Context) error {
 	if n > 0 {
 		r.o.Log.Info("took up unfinished runs", "runs", n)
 	}
-	return nil
 }
 
 // load reads a registered run's journal and drives on from there.
@@ -427,6 +432,9 @@ func (r *Runner) Signal(ctx context.Context, id engine.RunID, f machine.Fact) er
 	case <-x.ready:
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	if x.lost != nil {
+		return &engine.Error{Kind: engine.Conflict, Op: "signal run", Err: fmt.Errorf("the run %s can't go on: %w", id, x.lost)}
 	}
 	rec := engine.Record{Path: f.Key, At: time.UnixMilli(int64(f.At)).UTC()}
 	switch f.Of.(type) {

@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"sync"
@@ -14,6 +15,8 @@ import (
 	"github.com/tappet-dev/tappet/engine"
 	"github.com/tappet-dev/tappet/engine/enginetest"
 	"github.com/tappet-dev/tappet/engine/local"
+	"github.com/tappet-dev/tappet/engine/machine"
+	"github.com/tappet-dev/tappet/engine/program"
 	"github.com/tappet-dev/tappet/engine/sqlite"
 )
 
@@ -78,4 +81,58 @@ func open(t testing.TB, dir string, w engine.Worker, o enginetest.RunnerOptions)
 func TestRunner(t *testing.T) {
 	t.Parallel()
 	enginetest.RunRunner(t, open)
+}
+
+// A shyDisk can't list open runs the first time.
+type shyDisk struct {
+	*sqlite.Store
+	asked atomic.Bool
+}
+
+func (d *shyDisk) Open(ctx context.Context, after engine.RunID, n int) ([]engine.RunID, error) {
+	if !d.asked.Swap(true) {
+		return nil, errors.New("too many open files")
+	}
+	return d.Store.Open(ctx, after, n)
+}
+
+// A worker knows one program, and tells of ends.
+type worker struct {
+	program *program.Program
+	ended   chan engine.RunID
+}
+
+func (w worker) Program(context.Context, engine.GraphID, int) (*program.Program, error) {
+	return w.program, nil
+}
+func (worker) Perform(context.Context, engine.Job) engine.Outcome { return engine.Outcome{} }
+func (worker) Answer(engine.RunID, *machine.Answer)               {}
+func (w worker) Ended(id engine.RunID, _ *machine.End)            { w.ended <- id }
+
+// What was acknowledged is taken up though the store couldn't be read at once.
+func TestUnfinishedRunsAreAskedForAgain(t *testing.T) {
+	t.Parallel()
+	s, err := sqlite.Open(t.Context(), t.TempDir(), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	left := enginetest.NewRun(1)
+	if err := s.Commit(t.Context(), []engine.Entry{&engine.Begin{Run: left}}); err != nil {
+		t.Fatal(err)
+	}
+	w := worker{enginetest.Program(t, "- {id: a, use: test.act}\n"), make(chan engine.RunID, 1)}
+	r := local.New(&shyDisk{Store: s}, local.Options{Log: slog.New(slog.DiscardHandler)})
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	served := make(chan error, 1)
+	go func() { served <- r.Serve(ctx, w) }()
+	select {
+	case <-w.ended:
+	case <-ctx.Done():
+		t.Error("the run isn't taken up")
+	}
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
 }

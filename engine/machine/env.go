@@ -42,9 +42,16 @@ func (m *Machine) bind(event json.RawMessage) {
 	m.env = expr.Env{Values: m.values[:], Limits: m.limits.Expr}
 }
 
-// at is what expressions see now: now() is the time of the fact being applied.
-func (m *Machine) at() *expr.Env {
+// at is what the expressions of a place see now: now() is the time of the fact
+// being applied, and ids are derived from run, step and place (semantics.md,
+// Names).
+func (m *Machine) at(s *program.Step, place ...string) *expr.Env {
 	m.env.Now = m.now.time()
+	seed := append(append(append(m.env.Seed[:0], m.run.ID...), '/'), s.ID...)
+	for _, p := range place {
+		seed = append(seed, p...)
+	}
+	m.env.Seed = seed
 	return &m.env
 }
 
@@ -160,7 +167,7 @@ func (g *graph) Names() []string { return []string{"name", "version"} }
 
 // condition evaluates an `if`.
 func (m *Machine) condition(s *program.Step) (bool, *Error) {
-	v, err := s.If.Eval(m.at())
+	v, err := s.If.Eval(m.at(s, "/if"))
 	if err != nil {
 		return false, failed(s, "/if", err)
 	}
@@ -180,7 +187,7 @@ func (m *Machine) value(s *program.Step, t *expr.Template, part string) ([]byte,
 	if doc, ok := t.Constant(); ok {
 		return doc, nil
 	}
-	buf, err := t.AppendJSON(m.scratch[:0], m.at())
+	buf, err := t.AppendJSON(m.scratch[:0], m.at(s, part))
 	if err != nil {
 		return nil, failed(s, part, err)
 	}

@@ -76,7 +76,7 @@ func (m *Machine) fields(s *program.Step) ([]Field, *Error) {
 			continue
 		}
 		start := len(buf)
-		next, err := f.Value.AppendJSON(buf, m.at())
+		next, err := f.Value.AppendJSON(buf, m.at(s, "/with/", f.Name))
 		if err != nil {
 			return nil, failed(s, "/with/"+pointer(f.Name), err)
 		}

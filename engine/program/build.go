@@ -20,7 +20,24 @@ const kindPoll = "poll"
 // means. The program is nil when there is a problem that is no warning, and
 // also when doc is broken, whose problems Parse has told.
 func Build(doc *graph.Document, cat Catalogue) (*Program, []graph.Problem) {
-	b := &builder{doc: doc, cat: cat, specs: map[string]*action{}}
+	return BuildWith(doc, cat, nil)
+}
+
+// BuildWith is Build with a type of the event that is known from elsewhere,
+// such as a sample (Sample, SampleOf): it stands where the trigger's own schema
+// says nothing. With nil it is Build.
+func BuildWith(doc *graph.Document, cat Catalogue, event *expr.Type) (*Program, []graph.Problem) {
+	b, p := build(doc, cat, event)
+	problems := b.done()
+	if doc.Broken() || slices.ContainsFunc(problems, func(p graph.Problem) bool { return !p.Warning }) {
+		return nil, problems
+	}
+	return p, problems
+}
+
+// build compiles what can be compiled.
+func build(doc *graph.Document, cat Catalogue, event *expr.Type) (*builder, *Program) {
+	b := &builder{doc: doc, cat: cat, event: event, specs: map[string]*action{}}
 	p := &Program{
 		Name:    doc.Name,
 		Timeout: cmp.Or(doc.Timeout, graph.DefaultTimeout),
@@ -39,17 +56,15 @@ func Build(doc *graph.Document, cat Catalogue) (*Program, []graph.Problem) {
 			p.ByID[s.ID] = s
 		}
 	}
-	problems := b.done()
-	if doc.Broken() || slices.ContainsFunc(problems, func(p graph.Problem) bool { return !p.Warning }) {
-		return nil, problems
-	}
-	return p, problems
+	return b, p
 }
 
 // builder collects the problems of one document.
 type builder struct {
-	doc      *graph.Document
-	cat      Catalogue
+	doc *graph.Document
+	cat Catalogue
+	// event is what is known of it beside the trigger's schema, or nil.
+	event    *expr.Type
 	specs    map[string]*action
 	names    *scopes
 	problems []graph.Problem
@@ -134,9 +149,11 @@ func (b *builder) unusable(err error, what, use string, at graph.Pos, pointer st
 func (b *builder) trigger(to *Trigger) {
 	t := &b.doc.Trigger
 	to.Use, to.Every, to.Event, to.Config = t.Use, t.Every, expr.Any(), []byte("{}")
+	to.Cron, to.TimeZone = t.Cron, t.TimeZone
 	if t.With != nil {
 		to.Config = t.With.JSON()
 	}
+	to.Event = refine(to.Event, b.event)
 	if t.Use == "" {
 		return
 	}
@@ -147,11 +164,13 @@ func (b *builder) trigger(to *Trigger) {
 		return
 	}
 	to.Use = spec.Use
-	to.Event, _ = b.typeOf(spec.Event, "event", spec.Use, t.UsePos, pointer+"/use")
+	event, _ := b.typeOf(spec.Event, "event", spec.Use, t.UsePos, pointer+"/use")
+	to.Event = refine(event, b.event)
 	checker := b.checkerOf(spec.Config, "config", spec.Use, t.UsePos, pointer+"/use")
 	if t.Every > 0 && spec.Kind != kindPoll {
 		b.fail(t.EveryPos, pointer+"/every", "unknown_field", `"every" is for triggers that are polled; %s isn't`, spec.Use)
 	}
+	b.times(t, &spec)
 	with := t.With
 	if with == nil {
 		with = &graph.Value{Kind: graph.Object, Line: t.Pos.Line, Column: t.Pos.Column}
@@ -166,6 +185,23 @@ func (b *builder) trigger(to *Trigger) {
 	if b.check(checker, with, pointer+"/with", func(v *graph.Value) bool { return found[v] }) && spec.Validate != nil && len(found) == 0 {
 		if err := spec.Validate(to.Config); err != nil {
 			b.fail(place(with), pointer+"/with", "config", "%v", err)
+		}
+	}
+}
+
+// times checks when a poll is asked.
+func (b *builder) times(t *graph.Trigger, spec *TriggerSpec) {
+	switch {
+	case t.Cron == "" && t.TimeZone == "":
+	case t.Cron == "":
+		b.fail(t.TimeZonePos, "/trigger/time_zone", "required", `"time_zone" says what the times of "cron" mean, and there is no "cron"`)
+	case spec.Kind != kindPoll:
+		b.fail(t.CronPos, "/trigger/cron", "unknown_field", `"cron" is for triggers that are polled; %s isn't`, spec.Use)
+	case t.Every > 0:
+		b.fail(t.CronPos, "/trigger/cron", "exclusive", `"every" and "cron" exclude each other: give one of them`)
+	case spec.Times != nil:
+		if err := spec.Times(t.Cron, t.TimeZone); err != nil {
+			b.fail(t.CronPos, "/trigger/cron", "cron", "%v", err)
 		}
 	}
 }

@@ -19,6 +19,9 @@ type TriggerSpec struct {
 	Config, Event []byte
 	// Validate says what is wrong with a config beyond its schema; it may be nil.
 	Validate func(config []byte) error
+	// Times says what is wrong with a cron expression and its zone; nil: they
+	// were checked before.
+	Times func(expression, zone string) error
 }
 
 // An ActionSpec is what a graph must know of an action.

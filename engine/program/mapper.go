@@ -91,6 +91,12 @@ func (c *mapper) value(v *graph.Value, pointer string) *expr.Template {
 		c.open[v] = nil
 		return expr.Literal([]byte("null"))
 	}
+	if t.Type().Secret() {
+		c.b.fail(place(v), pointer, "not_available", "this version of Tappet can't give a secret to a field; "+
+			"a plugin reads the secrets that it declares from the server's environment")
+		c.failed, c.open[v] = true, nil
+		return expr.Literal([]byte("null"))
+	}
 	c.open[v] = t
 	return t
 }

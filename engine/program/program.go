@@ -45,6 +45,9 @@ type Trigger struct {
 	Config []byte
 	// Every is how often a poll is asked; 0 leaves it to the connector.
 	Every time.Duration
+	// Cron and TimeZone are when a poll is asked, in place of Every; empty: they
+	// say nothing.
+	Cron, TimeZone string
 	// Event is the type of what it emits.
 	Event *expr.Type
 }
@@ -109,6 +112,32 @@ type Step struct {
 
 	// Output is the type of what the step gives.
 	Output *expr.Type
+}
+
+// Input is the type of what the step computes before it acts: the mapped
+// fields of `use`, the value of `set`, the parts of `respond`.
+func (s *Step) Input() *expr.Type {
+	var props []expr.Prop
+	add := func(name string, t *expr.Template) {
+		if t != nil {
+			props = append(props, expr.Prop{Name: name, Type: t.Type()})
+		}
+	}
+	switch s.Verb {
+	case Use:
+		for _, f := range s.With {
+			add(f.Name, f.Value)
+		}
+	case Set:
+		if s.Set != nil {
+			return s.Set.Type()
+		}
+	case Respond:
+		add("status", s.Answer.Status)
+		add("headers", s.Answer.Headers)
+		add("body", s.Answer.Body)
+	}
+	return expr.ObjectOf(props, nil)
 }
 
 // A Field is one mapped field of an action's input.

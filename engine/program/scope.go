@@ -22,6 +22,36 @@ type scopes struct {
 	status              *expr.Type
 }
 
+// ScopeOf gives what the expressions of a step see; event is as in BuildWith. An
+// empty id stands for a step that comes after all others. It is false when the
+// document has no such step.
+func ScopeOf(doc *graph.Document, cat Catalogue, event *expr.Type, id string) (*expr.Scope, bool) {
+	at := slices.IndexFunc(doc.Steps, func(s graph.Step) bool { return s.ID == id })
+	if id == "" {
+		after := *doc
+		at = len(doc.Steps)
+		after.Steps = append(slices.Clone(doc.Steps), graph.Step{})
+		doc = &after
+	}
+	if at < 0 {
+		return nil, false
+	}
+	b, _ := build(doc, cat, event)
+	return b.names.of(at, &graph.Value{Kind: graph.String, Text: "steps step"}), true
+}
+
+// ScopeFor gives a scope of these types, each of which may be nil: any.
+// Steps are the types of outputs.
+func ScopeFor(event *expr.Type, steps map[string]*expr.Type) *expr.Scope {
+	var outputs, views []expr.Prop
+	s := newScopes(event, nil, nil)
+	for id, t := range steps {
+		outputs = append(outputs, expr.Prop{Name: id, Type: t})
+		views = append(views, s.view(id, t))
+	}
+	return s.scope(expr.ObjectOf(outputs, nil), expr.ObjectOf(views, nil))
+}
+
 // set is a set of steps by index.
 type set []uint64
 
@@ -75,9 +105,14 @@ func newScopes(event *expr.Type, steps []graph.Step, list *List) *scopes {
 // settle notes the output of the step at index i.
 func (s *scopes) settle(i int, step *Step) {
 	s.outputs[i] = expr.Prop{Name: step.ID, Type: step.Output}
-	s.views[i] = expr.Prop{Name: step.ID, Type: expr.ObjectOf([]expr.Prop{
+	s.views[i] = s.view(step.ID, step.Output)
+}
+
+// view is what step("id") gives of a step with an output.
+func (s *scopes) view(id string, output *expr.Type) expr.Prop {
+	return expr.Prop{Name: id, Type: expr.ObjectOf([]expr.Prop{
 		{Name: "status", Type: s.status},
-		{Name: "output", Type: step.Output},
+		{Name: "output", Type: output},
 		{Name: "error", Type: s.fault},
 		{Name: "attempts", Type: expr.Int()},
 	}, nil)}
@@ -86,10 +121,15 @@ func (s *scopes) settle(i int, step *Step) {
 // of gives the scope of the step at index i. What its values can't read, since
 // they nowhere say its name, is left out: a large graph has many such steps.
 func (s *scopes) of(i int, values ...*graph.Value) *expr.Scope {
+	return s.scope(s.visible(i, s.outputs, "steps", values), s.visible(i, s.views, "step", values))
+}
+
+// scope gives the roots their places.
+func (s *scopes) scope(outputs, views *expr.Type) *expr.Scope {
 	vars := make([]expr.Var, NumVars)
 	vars[VarTrigger] = expr.Var{Name: "trigger", Type: s.trigger}
-	vars[VarSteps] = expr.Var{Name: "steps", Type: s.visible(i, s.outputs, "steps", values)}
-	vars[VarStep] = expr.Var{Name: "step", Type: s.visible(i, s.views, "step", values), Call: true}
+	vars[VarSteps] = expr.Var{Name: "steps", Type: outputs}
+	vars[VarStep] = expr.Var{Name: "step", Type: views, Call: true}
 	vars[VarRun] = expr.Var{Name: "run", Type: s.run}
 	vars[VarGraph] = expr.Var{Name: "graph", Type: s.graph}
 	return expr.NewScope(vars...)

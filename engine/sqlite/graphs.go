@@ -16,13 +16,27 @@ import (
 )
 
 // exec writes outside of Commit's transactions.
-func (s *Store) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
+func (s *Store) exec(ctx context.Context, query string, args ...any) (res sql.Result, err error) {
+	err = s.writing(ctx, func(ctx context.Context) error {
+		res, err = s.conn.ExecContext(ctx, query, args...)
+		return err
+	})
+	return res, err
+}
+
+// writing gives f the connection that writes. Its ctx isn't cut short: cut,
+// database/sql and the driver end the statement in goroutines of their own,
+// which would still be using the connection when Commit is.
+func (s *Store) writing(ctx context.Context, f func(context.Context) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn == nil {
-		return nil, errors.New("the store is closed")
+		return errors.New("the store is closed")
 	}
-	return s.conn.ExecContext(ctx, query, args...)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return f(context.WithoutCancel(ctx))
 }
 
 func conflict(err error) bool {
@@ -38,7 +52,7 @@ func nameTaken(op, name string) error {
 }
 
 func noGraph(op string, name any) error {
-	return &engine.Error{Kind: engine.NotFound, Op: op, Err: fmt.Errorf("there is no graph %q", fmt.Sprint(name))}
+	return &engine.Error{Kind: engine.NotFound, Op: op, Err: fmt.Errorf("there is no graph %.100q", fmt.Sprint(name))}
 }
 
 // CreateGraph implements engine.GraphStore.
@@ -93,7 +107,11 @@ func one(res sql.Result, err error, op string, name any) error {
 	return nil
 }
 
-const graphColumns = `id, coalesce(name, old_name), description, labels, draft, draft_format, version, active, created_at, updated_at`
+const (
+	graphColumns = `id, coalesce(name, old_name), description, labels, draft, draft_format, version, active, created_at, updated_at`
+	// listColumns are graphColumns without the draft, which may have a megabyte.
+	listColumns = `id, name, description, labels, NULL, draft_format, version, active, created_at, updated_at`
+)
 
 func scanGraph(row interface{ Scan(...any) error }) (engine.StoredGraph, error) {
 	var (
@@ -148,7 +166,7 @@ func (s *Store) Graphs(ctx context.Context, q engine.GraphQuery) (engine.GraphPa
 	if q.Active != nil {
 		where, args = append(where, "active = ?"), append(args, *q.Active)
 	}
-	rows, err := s.read.QueryContext(ctx, `SELECT `+graphColumns+` FROM graphs WHERE `+strings.Join(where, " AND ")+` ORDER BY name LIMIT ?`, append(args, limit+1)...)
+	rows, err := s.read.QueryContext(ctx, `SELECT `+listColumns+` FROM graphs WHERE `+strings.Join(where, " AND ")+` ORDER BY name LIMIT ?`, append(args, limit+1)...)
 	if err != nil {
 		return page, fmt.Errorf("list graphs: %w", err)
 	}
@@ -188,32 +206,36 @@ func (s *Store) AddVersion(ctx context.Context, v engine.Version) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("publish: %w", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.conn == nil {
-		return 0, errors.New("publish: the store is closed")
-	}
-	tx, err := s.conn.BeginTx(ctx, nil)
-	if err != nil {
-		return 0, fmt.Errorf("publish: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }()
 	var n int
-	err = tx.QueryRowContext(ctx, `UPDATE graphs SET version = version + 1 WHERE id = ? AND name IS NOT NULL RETURNING version`, int64(v.Graph)).Scan(&n)
-	if errors.Is(err, sql.ErrNoRows) {
+	err = s.writing(ctx, func(ctx context.Context) error {
+		n, err = s.addVersion(ctx, v, specs)
+		return err
+	})
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
 		return 0, noGraph("publish", v.Graph)
-	}
-	if err == nil {
-		_, err = tx.ExecContext(ctx, `INSERT INTO versions(graph, number, document, digest, evaluator, specs, published_at) VALUES(?,?,?,?,?,?,?)`,
-			int64(v.Graph), n, []byte(v.Document), v.Digest, v.Evaluator, specs, v.PublishedAt.UnixMilli())
-	}
-	if err == nil {
-		err = tx.Commit()
-	}
-	if err != nil {
+	case err != nil:
 		return 0, fmt.Errorf("publish: %w", err)
 	}
 	return n, nil
+}
+
+// addVersion writes a version in a transaction of its own; sql.ErrNoRows means
+// that there is no such graph.
+func (s *Store) addVersion(ctx context.Context, v engine.Version, specs []byte) (n int, err error) {
+	tx, err := s.conn.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = tx.Rollback() }()
+	if err := tx.QueryRowContext(ctx, `UPDATE graphs SET version = version + 1 WHERE id = ? AND name IS NOT NULL RETURNING version`, int64(v.Graph)).Scan(&n); err != nil {
+		return 0, err
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO versions(graph, number, document, digest, evaluator, specs, published_at) VALUES(?,?,?,?,?,?,?)`,
+		int64(v.Graph), n, []byte(v.Document), v.Digest, v.Evaluator, specs, v.PublishedAt.UnixMilli()); err != nil {
+		return 0, err
+	}
+	return n, tx.Commit()
 }
 
 // Version implements engine.VersionStore.

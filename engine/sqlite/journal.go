@@ -289,9 +289,10 @@ func (s *Store) Runs(ctx context.Context, q engine.RunQuery) (engine.RunPage, er
 	return page, nil
 }
 
-// firstOf gives the least UUIDv7 of a millisecond (RFC 9562, 5.7).
+// firstOf gives the least UUIDv7 of a millisecond (RFC 9562, 5.7), which is
+// counted in 48 bits from 1970; times before and after get the nearest.
 func firstOf(t time.Time) (id engine.RunID) {
-	ms := t.UnixMilli()
+	ms := min(max(t.UnixMilli(), 0), 1<<48-1)
 	for i := range 6 {
 		id[i] = byte(ms >> (40 - 8*i))
 	}

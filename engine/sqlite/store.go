@@ -59,8 +59,8 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if o.Readers == 0 {
 		o.Readers = 4
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make data folder: %w", err)
+	if err := makeFolder(dir); err != nil {
+		return nil, err
 	}
 	lock, err := lockFolder(dir)
 	if err != nil {
@@ -151,18 +151,26 @@ func (s *Store) migrate(ctx context.Context, dir string) error {
 }
 
 // copyTo writes a consistent copy; one that is there already is kept, because
-// it is of the same schema and was made before anything changed.
+// it is of the same schema and was made before anything changed. It gets its
+// name when it is whole and on disk.
 func (s *Store) copyTo(ctx context.Context, path string) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	if _, err := s.write.ExecContext(ctx, `VACUUM INTO ?`, path); err != nil {
+	part, err := os.OpenFile(path+".part", os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o600)
+	if err != nil {
 		return fmt.Errorf("copy the store before its upgrade: %w", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	if _, err = s.write.ExecContext(ctx, `VACUUM INTO ?`, part.Name()); err == nil {
+		err = part.Sync()
+	}
+	if err = errors.Join(err, part.Close()); err == nil {
+		err = os.Rename(part.Name(), path)
+	}
+	if err != nil {
 		return fmt.Errorf("copy the store before its upgrade: %w", err)
 	}
-	return nil
+	return syncFolder(filepath.Dir(path))
 }
 
 // Close closes the store and unlocks the folder. It is idempotent.
@@ -189,6 +197,24 @@ func (s *Store) Close() error {
 		s.lock = nil
 	}
 	return errors.Join(errs...)
+}
+
+// makeFolder makes dir and those above it that are missing, and syncs each into
+// the one above, so that a power cut leaves none of them out.
+func makeFolder(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	above := filepath.Dir(dir)
+	if above != dir {
+		if err := makeFolder(above); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	return syncFolder(above)
 }
 
 func syncFolder(dir string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,48 @@ func TestNewerFolderIsRefused(t *testing.T) {
 	}
 	if _, err := sqlite.Open(t.Context(), dir, sqlite.Options{}); err == nil || !strings.Contains(err.Error(), "newer version") {
 		t.Errorf("err = %v; want a newer version named", err)
+	}
+}
+
+// D5: the copy is whole, whatever a process that was killed has left.
+func TestAnUpgradeKeepsACopy(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	run := enginetest.NewRun(1)
+	if err := s.Commit(t.Context(), []engine.Entry{&engine.Begin{Run: run}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []string{"DROP TABLE states", "DELETE FROM goose_db_version WHERE version_id > 1"} { // as the first version left it
+		if err := s.ForTestExec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	half := filepath.Join(dir, "tappet.db.schema-1.part")
+	if err := os.WriteFile(half, []byte("half a copy"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	defer s.Close()
+	if _, err := os.Stat(half); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the half copy: %v; want none", err)
+	}
+	old := filepath.Join(dir, "tappet.db.schema-1")
+	st, err := os.Stat(old)
+	if err != nil || st.Mode().Perm() != 0o600 {
+		t.Fatalf("the copy: %v, %v; want a file of mode 600", st, err)
+	}
+	back := t.TempDir()
+	if err := os.Rename(old, filepath.Join(back, "tappet.db")); err != nil {
+		t.Fatal(err)
+	}
+	restored := open(t, back)
+	defer restored.Close()
+	if _, _, err := restored.Journal(t.Context(), run.ID); err != nil {
+		t.Errorf("the run isn't in the copy: %v", err)
 	}
 }
 

@@ -121,7 +121,9 @@ func newClient(o Options, l Limits, dialer *net.Dialer) *Client {
 	c := &Client{limits: l, userAgent: o.UserAgent}
 	set(&c.userAgent, "Tappet")
 	c.transport = &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return dialer.DialContext(traceDial(ctx), network, addr)
+		},
 		TLSClientConfig:        &tls.Config{RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    l.TLS,
 		DisableCompression:     true, // decoded here, within the limit

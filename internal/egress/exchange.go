@@ -89,12 +89,38 @@ func withoutUserinfo(url string) string {
 	return url[:from] + url[from+at+1:]
 }
 
-// trace lets the transport report to the exchange.
+// exchangeKey is the key of the exchange in the context of its dials.
+type exchangeKey struct{}
+
+// trace lets the transport report to the exchange. What only a new connection
+// tells is left to traceDial: most calls make none.
 func (x *exchange) trace(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+	return httptrace.WithClientTrace(context.WithValue(ctx, exchangeKey{}, x), &httptrace.ClientTrace{
 		GotConn: func(i httptrace.GotConnInfo) {
 			x.note(func(time.Time) { x.x.Reused, x.x.Remote = i.Reused, i.Conn.RemoteAddr().String() })
 		},
+		TLSHandshakeStart: func() { x.note(func(now time.Time) { x.handshake = now }) },
+		TLSHandshakeDone: func(tls.ConnectionState, error) {
+			x.note(func(now time.Time) { x.x.TLS += now.Sub(x.handshake) })
+		},
+		WroteRequest: func(i httptrace.WroteRequestInfo) {
+			if i.Err == nil {
+				x.sent.Add(x.inMemory.Swap(0))
+			}
+		},
+		GotFirstResponseByte: func() {
+			x.note(func(now time.Time) { x.x.FirstByte = now.Sub(x.x.Started) })
+		},
+	})
+}
+
+// traceDial lets the dialer report to the exchange that it dials for.
+func traceDial(ctx context.Context) context.Context {
+	x, ok := ctx.Value(exchangeKey{}).(*exchange)
+	if !ok {
+		return ctx
+	}
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		DNSStart: func(httptrace.DNSStartInfo) { x.note(func(now time.Time) { x.dns = now }) },
 		DNSDone: func(httptrace.DNSDoneInfo) {
 			x.note(func(now time.Time) { x.x.DNS += now.Sub(x.dns) })
@@ -113,18 +139,6 @@ func (x *exchange) trace(ctx context.Context) context.Context {
 					x.connect = time.Time{}
 				}
 			})
-		},
-		TLSHandshakeStart: func() { x.note(func(now time.Time) { x.handshake = now }) },
-		TLSHandshakeDone: func(tls.ConnectionState, error) {
-			x.note(func(now time.Time) { x.x.TLS += now.Sub(x.handshake) })
-		},
-		WroteRequest: func(i httptrace.WroteRequestInfo) {
-			if i.Err == nil {
-				x.sent.Add(x.inMemory.Swap(0))
-			}
-		},
-		GotFirstResponseByte: func() {
-			x.note(func(now time.Time) { x.x.FirstByte = now.Sub(x.x.Started) })
 		},
 	})
 }

@@ -153,7 +153,7 @@ func TestSec04_NativeIsPinnedAndRunsFromACopy(t *testing.T) {
 	}
 }
 
-func TestPrintsGoToTheLog(t *testing.T) {
+func TestSec04_NativePrintsGoToItsLog(t *testing.T) {
 	t.Parallel()
 	l := &log{want: "1|1|tcp|127.0.0.1:1|grpc", seen: make(chan struct{})}
 	c := open(t, native.Options{Log: l})

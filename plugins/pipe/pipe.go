@@ -41,7 +41,7 @@ type Limits struct {
 	// Call is how long a poll, a webhook or an action may take when its context
 	// has no deadline of its own: 5 min. A stream runs until its context ends.
 	Call time.Duration
-	// Key is the most bytes of an event's key: 1024.
+	// Key is the most bytes of an event's key, and of a key of the state: 1024.
 	Key int
 	// Cursor is the most bytes of a cursor: 64 KiB.
 	Cursor int
@@ -107,6 +107,15 @@ func Connector(spec sdk.Connector, c Caller, l Limits) sdk.Connector {
 		actions[i] = a
 	}
 	spec.Triggers, spec.Actions = triggers, actions
+	if spec.Check != nil {
+		spec.Check = &sdk.Checker{Config: spec.Check.Config, Do: b.check}
+	}
+	choosers := make([]sdk.Chooser, len(spec.Options))
+	for i, o := range spec.Options {
+		o.List = b.options
+		choosers[i] = o
+	}
+	spec.Options = choosers
 	return spec
 }
 
@@ -170,6 +179,23 @@ func (b *bound) do(ctx context.Context, h sdk.Host, c sdk.ActionCall) (sdk.Resul
 		r.Body = nil
 	}
 	return sdk.Result{Output: r.Body}, err
+}
+
+func (b *bound) check(ctx context.Context, h sdk.Host, config json.RawMessage) error {
+	_, err := b.call(ctx, h, &wire.Frame{Part: wire.PartCheck, Config: config}, nil)
+	return err
+}
+
+func (b *bound) options(ctx context.Context, h sdk.Host, c sdk.ChooseCall) ([]sdk.Option, error) {
+	r, err := b.call(ctx, h, &wire.Frame{Part: wire.PartOptions, Name: c.Options, Config: c.Config}, nil)
+	if err != nil {
+		return nil, err
+	}
+	var out []sdk.Option
+	if !utf8.Valid(r.Body) || json.Unmarshal(r.Body, &out) != nil {
+		return nil, sdk.Errorf(sdk.Failed, "the plugin's options are not a JSON list of values and titles")
+	}
+	return out, nil
 }
 
 // call carries one call and reads the plugin's own failure off the frame.

@@ -100,6 +100,63 @@ func TestACallHasADeadline(t *testing.T) {
 	})
 }
 
+func TestStateCheckAndOptionsCrossThePipe(t *testing.T) {
+	t.Parallel()
+	ask := func(ctx context.Context, s pipe.Server, f wire.Frame) error {
+		if r := s.Serve(ctx, &f); r.Kind != "" {
+			return &sdk.Error{Kind: sdk.Kind(r.Kind), Err: errors.New(r.Text)}
+		}
+		return nil
+	}
+	keeps := plugin(func(ctx context.Context, f *wire.Frame, s pipe.Server) (wire.Frame, error) {
+		switch f.Part {
+		case wire.PartCheck:
+			return wire.Frame{Op: wire.OpReturn, Kind: "unauthorized", Text: "for " + string(f.Config)}, nil
+		case wire.PartOptions:
+			return wire.Frame{Op: wire.OpReturn, Body: []byte(`[{"value":1,"title":"` + f.Name + `"}]`)}, nil
+		case wire.PartPoll, wire.PartWebhook, wire.PartStream, wire.PartAction:
+		}
+		for _, x := range []struct {
+			op   wire.Op
+			key  string
+			n    int
+			kind sdk.Kind
+		}{
+			{wire.OpSetState, "k", 5, ""},
+			{wire.OpSetState, "k", sdk.MaxState, sdk.TooLarge},
+			{wire.OpSetState, "", 5, sdk.Invalid},
+			{wire.OpState, "\xff", 0, sdk.Invalid},
+			{wire.OpState, strings.Repeat("k", 1025), 0, sdk.TooLarge},
+			{wire.OpSetState, "l", 5, ""},
+			{wire.OpSetState, "l", 0, ""},
+		} {
+			if err := ask(ctx, s, wire.Frame{Op: x.op, Name: x.key, Body: bytes.Repeat([]byte("v"), x.n)}); err != nil && sdk.KindOf(err) != x.kind || err == nil && x.kind != "" {
+				t.Errorf("op %d, key %.10q, %d bytes: %v; kind %q is wanted", x.op, x.key, x.n, err, x.kind)
+			}
+		}
+		return wire.Frame{Op: wire.OpReturn, Cursor: string(s.Serve(ctx, &wire.Frame{Op: wire.OpState, Name: "k"}).Body)}, nil
+	})
+	c := pipe.Connector(sdk.Connector{
+		Name: "c", Triggers: []sdk.Trigger{{Name: "p", Kind: sdk.KindPoll}}, Check: &sdk.Checker{}, Options: []sdk.Chooser{{Name: "o"}},
+	}, keeps, pipe.Limits{})
+	h := sdktest.NewHost(t, sdktest.HostOptions{})
+	b, err := c.Triggers[0].Poll(t.Context(), h, sdk.PollCall{Trigger: "p"})
+	if v, _ := h.State(t.Context(), "l"); err != nil || b.Cursor != "vvvvv" || v != nil {
+		t.Errorf("kept %q and %q, %v", b.Cursor, v, err)
+	}
+	if err := c.Check.Do(t.Context(), h, json.RawMessage(`{}`)); sdk.KindOf(err) != sdk.Unauthorized || err.Error() != "for {}" {
+		t.Errorf("check: %v", err)
+	}
+	o, err := c.Options[0].List(t.Context(), h, sdk.ChooseCall{Options: "o"})
+	if err != nil || len(o) != 1 || o[0].Title != "o" || string(o[0].Value) != "1" {
+		t.Errorf("options: %+v, %v", o, err)
+	}
+	bad := pipe.Connector(sdk.Connector{Options: []sdk.Chooser{{Name: "o"}}}, returning(wire.Frame{Op: wire.OpReturn, Body: []byte("{")}), pipe.Limits{})
+	if _, err := bad.Options[0].List(t.Context(), h, sdk.ChooseCall{}); sdk.KindOf(err) != sdk.Failed {
+		t.Errorf("options that are no list: %v", err)
+	}
+}
+
 // closing tells when a body is closed.
 type closing struct {
 	io.Reader

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/tappet-dev/tappet/sdk"
 	"github.com/tappet-dev/tappet/sdk/wire"
@@ -80,6 +81,17 @@ func (s *session) serve(ctx context.Context, f *wire.Frame) (wire.Frame, error) 
 	case wire.OpSecret:
 		v, err := s.host.Secret(ctx, f.Name)
 		return wire.Frame{Body: []byte(v)}, err
+	case wire.OpState:
+		if err := s.stateKey(f); err != nil {
+			return wire.Frame{}, err
+		}
+		v, err := s.host.State(ctx, f.Name)
+		return wire.Frame{Body: v}, err
+	case wire.OpSetState:
+		if err := s.stateKey(f); err != nil {
+			return wire.Frame{}, err
+		}
+		return wire.Frame{}, s.host.SetState(ctx, f.Name, bytes.Clone(f.Body))
 	case wire.OpEmit:
 		return wire.Frame{}, s.emitted(ctx, f)
 	case wire.OpHTTP:
@@ -113,6 +125,17 @@ func level(name string) sdk.Level {
 		return l
 	}
 	return sdk.Info
+}
+
+// stateKey checks the key of what is kept.
+func (s *session) stateKey(f *wire.Frame) error {
+	switch {
+	case f.Name == "" || !utf8.ValidString(f.Name):
+		return sdk.Errorf(sdk.Invalid, "a key of the state must be text and not empty")
+	case len(f.Name) > s.bound.limits.Key:
+		return sdk.Errorf(sdk.TooLarge, "the key of the state has %d bytes, %d are allowed", len(f.Name), s.bound.limits.Key)
+	}
+	return nil
 }
 
 func (s *session) emitted(ctx context.Context, f *wire.Frame) error {

@@ -15,6 +15,8 @@ import (
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
 	"github.com/tappet-dev/tappet/plugins/pipe"
+	"github.com/tappet-dev/tappet/plugins/wasm/meter"
+	"github.com/tappet-dev/tappet/plugins/wasm/scan"
 	"github.com/tappet-dev/tappet/sdk"
 	"github.com/tappet-dev/tappet/sdk/wire"
 )
@@ -39,6 +41,38 @@ type Module struct {
 	idle   []*instance
 	live   map[*instance]struct{}
 	calls  sync.WaitGroup
+	usage  Usage
+}
+
+// Usage is what a module has used since it was loaded.
+type Usage struct {
+	// Calls is how many calls have ended, Lost how many of them took their
+	// instance with them.
+	Calls, Lost uint64
+	// Turns is the guest's work: a turn of a loop, a function's entry, 512 bytes
+	// of straight code or 256 bytes copied; it is counted by meter.DefaultTurns.
+	Turns uint64
+	// Longest is the most turns of one call.
+	Longest uint64
+}
+
+// Usage gives the account of the module's work.
+func (m *Module) Usage() Usage {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.usage
+}
+
+// account books one call.
+func (m *Module) account(turns uint64, lost bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.usage.Calls++
+	if lost {
+		m.usage.Lost++
+	}
+	m.usage.Turns += turns
+	m.usage.Longest = max(m.usage.Longest, turns)
 }
 
 // Load checks and compiles a module. What instances print goes to log, which
@@ -54,16 +88,20 @@ func (e *Engine) Load(ctx context.Context, module []byte, log io.Writer) (*Modul
 	if log == nil {
 		log = io.Discard
 	}
-	rt := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigCompiler().
-		WithCloseOnContextDone(true).
-		WithMemoryLimitPages(uint32(e.limits.Memory/pageSize)).
-		WithCompilationCache(e.cache))
+	module, err := e.ready(module)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.precompile(ctx, module); err != nil {
+		return nil, err
+	}
+	rt := wazero.NewRuntimeWithConfig(ctx, runtimeConfig(uint32(e.limits.Memory/pageSize), false).WithCompilationCache(e.cache))
 	m := &Module{
 		limits: e.limits, runtime: rt, log: log,
 		slots: make(chan struct{}, e.limits.Instances), end: make(chan struct{}), live: map[*instance]struct{}{},
 	}
 	if err := m.prepare(ctx, module); err != nil {
-		return nil, errors.Join(err, rt.Close(context.WithoutCancel(ctx)))
+		return nil, errors.Join(err, m.free(context.WithoutCancel(ctx)))
 	}
 	return m, nil
 }
@@ -83,17 +121,33 @@ func (e *Engine) recognise(module []byte) error {
 	return nil
 }
 
-// prepare compiles the module, checks its face and makes what it imports.
+// ready scans a module and checks its face; it gives what is to be compiled.
+func (e *Engine) ready(module []byte) ([]byte, error) {
+	m, err := scan.Parse(module, e.limits.Scan)
+	if err != nil {
+		return nil, fmt.Errorf("scan the module: %w", err)
+	}
+	if err := checkExports(m); err != nil {
+		return nil, err
+	}
+	if err := checkImports(m); err != nil {
+		return nil, err
+	}
+	if e.unmetered {
+		return m.Bytes(nil, 0), nil
+	}
+	b, err := meter.Rewrite(m, meter.Options{Module: wire.Module, Name: "swap"})
+	if err != nil {
+		return nil, fmt.Errorf("meter the module: %w", err)
+	}
+	return b, nil
+}
+
+// prepare compiles the module and makes what it imports.
 func (m *Module) prepare(ctx context.Context, module []byte) error {
 	var err error
 	if m.code, err = m.runtime.CompileModule(ctx, module); err != nil {
 		return sdk.Errorf(sdk.Invalid, "compile the module: %w", err)
-	}
-	if err := checkExports(m.code); err != nil {
-		return err
-	}
-	if err := checkImports(m.code); err != nil {
-		return err
 	}
 	if err := m.exportWASI(ctx); err != nil {
 		return fmt.Errorf("prepare the system interface: %w", err)
@@ -109,26 +163,27 @@ func (m *Module) prepare(ctx context.Context, module []byte) error {
 	return nil
 }
 
-func checkExports(code wazero.CompiledModule) error {
-	start, ok := code.ExportedFunctions()["_start"]
-	if !ok || len(start.ParamTypes()) != 0 || len(start.ResultTypes()) != 0 {
+func checkExports(m *scan.Module) error {
+	e, ok := m.Export("_start", scan.ExportFunction)
+	if ok {
+		t := m.Function(e.Index)
+		ok = len(t.Params) == 0 && len(t.Results) == 0
+	}
+	if !ok {
 		return sdk.Errorf(sdk.Invalid, "the module exports no function _start; build it as a command (package main), not as a library")
 	}
-	if _, ok := code.ExportedMemories()["memory"]; !ok {
+	if _, ok := m.Export("memory", scan.ExportMemory); !ok {
 		return sdk.Errorf(sdk.Invalid, "the module exports no memory named memory")
 	}
 	return nil
 }
 
 // checkImports refuses a module that needs what this engine hasn't got.
-func checkImports(code wazero.CompiledModule) error {
-	if mem := code.ImportedMemories(); len(mem) > 0 {
-		return sdk.Errorf(sdk.Invalid, "the module imports a memory; it has to bring its own")
-	}
+func checkImports(m *scan.Module) error {
 	speaks := false
 	var foreign []string
-	for _, f := range code.ImportedFunctions() {
-		module, name, _ := f.Import()
+	for _, f := range m.Imports {
+		module, name := f.Module, f.Name
 		switch {
 		case module == wire.Module:
 			if name == "swap" || name == "take" {
@@ -163,8 +218,10 @@ func (m *Module) Call(ctx context.Context, f *wire.Frame, s pipe.Server) (wire.F
 		return wire.Frame{}, err
 	}
 	defer m.calls.Done()
+	before := i.visits.Load()
 	r, err := i.call(ctx, f, s)
 	m.release(i, err == nil)
+	m.account((i.visits.Load()-before)*meter.DefaultTurns, err != nil)
 	return r, err
 }
 
@@ -208,7 +265,7 @@ func (m *Module) acquire(ctx context.Context) (*instance, error) {
 func (m *Module) release(i *instance, sound bool) {
 	defer func() { <-m.slots }()
 	m.mu.Lock()
-	sound = sound && !m.closed && len(m.idle) < m.limits.Idle && i.memory() <= m.limits.Recycle
+	sound = sound && !m.closed && len(m.idle) < m.limits.Idle && i.sound(m.limits.Recycle)
 	if sound {
 		m.idle = append(m.idle, i)
 	} else {
@@ -218,6 +275,15 @@ func (m *Module) release(i *instance, sound bool) {
 	if !sound {
 		i.close()
 	}
+}
+
+// free gives back what the module holds. The engine's cache would keep its code.
+func (m *Module) free(ctx context.Context) error {
+	err := m.runtime.Close(ctx)
+	if m.code != nil {
+		err = errors.Join(err, m.code.Close(ctx))
+	}
+	return err
 }
 
 // Close ends all calls at once and returns when no instance is left.
@@ -240,7 +306,7 @@ func (m *Module) Close() error {
 		i.close()
 	}
 	m.calls.Wait()
-	if err := m.runtime.Close(context.Background()); err != nil {
+	if err := m.free(context.Background()); err != nil {
 		return fmt.Errorf("close the runtime: %w", err)
 	}
 	return nil

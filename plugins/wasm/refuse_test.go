@@ -45,7 +45,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"text", "#!/bin/sh\n", "not a WebAssembly module"},
 		{"a component", "\x00asm\x0d\x00\x01\x00", "components are not supported"},
 		{"too much", head + strings.Repeat("\x00", 1<<20), "1048576 are allowed"},
-		{"half a module", head + types[:5], "compile the module"},
+		{"half a module", head + types[:5], "malformed at byte 10"},
 		{"another version", head + types + imports("tappet_9", "swap") + function + memory + exports(1) + nothing, "speaks tappet_9, this engine speaks tappet_1"},
 		{"no _start", head + types + imports("tappet_1", "swap") + function + memory + section(7, "\x01"+name("memory")+"\x02\x00") + nothing, "no function _start"},
 		{"no memory", head + types + imports("tappet_1", "swap") + function + section(7, "\x01"+name("_start")+"\x00\x01") + nothing, "no memory"},

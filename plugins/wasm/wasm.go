@@ -1,6 +1,9 @@
 // Package wasm runs plugins that are WASM modules, each in a sandbox: no files,
 // no network, no environment, bounded memory and time.
 //
+// Before it compiles, a module is scanned (plugins/wasm/scan) and rewritten so
+// that it comes back to the host every so many turns (plugins/wasm/meter).
+//
 // It isn't a general runtime: a module speaks tappet_1 (sdk/wire) or is
 // refused. Its one rule: whatever a guest does costs at most its own call.
 package wasm
@@ -14,6 +17,8 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero"
+
+	"github.com/tappet-dev/tappet/plugins/wasm/scan"
 )
 
 // Limits bound what a module may take. A zero field means its default.
@@ -36,9 +41,20 @@ type Limits struct {
 	Instances int
 	// Idle is how many instances are kept for the next calls: 2.
 	Idle int
+	// Compile is how much processor time compiling a module may take, in whole
+	// seconds; where Options.Compiler is set: 1 min.
+	Compile time.Duration
+	// CompileMemory is the most bytes of memory that compiling a module may take,
+	// on Linux and where Options.Compiler is set: 2 GiB.
+	CompileMemory int
+	// Lines is the most log lines that an instance may write at once, and again
+	// each minute: 1,000. What is more is dropped, and said to be.
+	Lines int
 	// Output is the most bytes of standard output and error that a call may
 	// write to the log: 4 KiB.
 	Output int
+	// Scan bounds what a module may hold; its Memory is the one above.
+	Scan scan.Limits
 }
 
 func (l Limits) orDefaults() Limits {
@@ -53,6 +69,12 @@ func (l Limits) orDefaults() Limits {
 	set(&l.Instances, 32)
 	set(&l.Idle, 2)
 	set(&l.Output, 4<<10)
+	set(&l.CompileMemory, 2<<30)
+	set(&l.Lines, 1000)
+	l.Scan.Memory = l.Memory
+	if l.Compile <= 0 {
+		l.Compile = time.Minute
+	}
 	if l.Start <= 0 {
 		l.Start = 5 * time.Second
 	}
@@ -68,19 +90,31 @@ type Options struct {
 	// CacheDir keeps compiled modules, so that a module compiles once; it holds
 	// machine code and must be the engine's alone. "" compiles anew each time.
 	CacheDir string
+	// Compiler is the command line of a program that hands what follows
+	// CompileCommand to CompileMain: modules compile in a process of their own,
+	// whose time and memory are bounded. It needs a CacheDir. Empty compiles in
+	// this process, which nothing can stop.
+	Compiler []string
 }
 
 // An Engine loads modules, which share its compilation cache. It is safe for
 // concurrent use.
 type Engine struct {
-	limits Limits
-	cache  wazero.CompilationCache
+	limits    Limits
+	cache     wazero.CompilationCache
+	dir       string
+	compiler  []string
+	compiling chan struct{} // one process at a time
+	unmetered bool          // for the tests that compare
 }
 
 // New makes an engine; it creates the cache folder with mode 0700.
 func New(o Options) (*Engine, error) {
-	e := &Engine{limits: o.Limits.orDefaults()}
+	e := &Engine{limits: o.Limits.orDefaults(), compiler: o.Compiler, compiling: make(chan struct{}, 1)}
 	if o.CacheDir == "" {
+		if len(o.Compiler) > 0 {
+			return nil, errors.New("a compiler's process needs a folder for the cache that it shares")
+		}
 		e.cache = wazero.NewCompilationCache()
 		return e, nil
 	}
@@ -94,6 +128,7 @@ func New(o Options) (*Engine, error) {
 	if e.cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {
 		return nil, fmt.Errorf("open the compilation cache %s: %w", dir, err)
 	}
+	e.dir = dir
 	return e, nil
 }
 

@@ -18,7 +18,12 @@ import (
 	"github.com/tappet-dev/tappet/sdk"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == wasm.CompileCommand {
+		os.Exit(wasm.CompileMain(os.Args[2:], os.Stdin, os.Stderr))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // log is a plugin's log in memory.
 type log struct {
@@ -208,9 +213,4 @@ func TestCloseEndsCalls(t *testing.T) {
 	if _, err := guest.Trap(t.Context(), t, c, "ok"); sdk.KindOf(err) != sdk.Unavailable {
 		t.Errorf("after Close: %v, kind unavailable is wanted", err)
 	}
-}
-
-func BenchmarkCall(b *testing.B) {
-	var l log
-	guest.BenchmarkCalls(b, open(b, wasm.Limits{}, &l))
 }

@@ -3,9 +3,12 @@ package sdktest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,7 +24,14 @@ type Reply struct {
 	Body   []byte
 	// Hang waits until the call is taken back, instead of answering.
 	Hang bool
-	Err  error
+	// Slow answers late, and gives the body a few bytes at a time.
+	Slow bool
+	// Hold keeps the response open after Body, until the call is taken back.
+	Hold bool
+	// Endless gives a body that doesn't end by itself: after MaxBody bytes the
+	// host refuses more with kind too_large, as the engine's does.
+	Endless bool
+	Err     error
 }
 
 // A Cassette answers a host's requests. The request's body has been read; body
@@ -42,6 +52,51 @@ func Replies(m map[string]Reply) Cassette {
 		return Reply{Status: 404, Body: []byte("no reply is recorded for " + method + " " + r.URL)}
 	}
 }
+
+// MaxBody is the most bytes of a response that a Host gives.
+const MaxBody = 32 << 20
+
+// maxEvent is the most bytes of an event or a result that the engine takes.
+const maxEvent = 16 << 20
+
+// A tape plays a reply's body.
+type tape struct {
+	ctx  context.Context
+	a    Reply
+	left int64 // of an endless body
+}
+
+func (p *tape) Read(b []byte) (int, error) {
+	switch {
+	case p.ctx.Err() != nil:
+		return 0, p.ctx.Err()
+	case len(b) == 0:
+		return 0, nil
+	case len(p.a.Body) > 0:
+		if p.a.Slow {
+			runtime.Gosched()
+			b = b[:min(len(b), 7)]
+		}
+		n := copy(b, p.a.Body)
+		p.a.Body = p.a.Body[n:]
+		return n, nil
+	case p.a.Endless && p.left == 0:
+		return 0, sdk.Errorf(sdk.TooLarge, "the response has more than %d bytes", MaxBody)
+	case p.a.Endless:
+		b = b[:min(int64(len(b)), p.left)]
+		for i := range b {
+			b[i] = ' '
+		}
+		p.left -= int64(len(b))
+		return len(b), nil
+	case p.a.Hold:
+		<-p.ctx.Done()
+		return 0, p.ctx.Err()
+	}
+	return 0, io.EOF
+}
+
+func (*tape) Close() error { return nil }
 
 // An Exchange is one request that a host was asked to send.
 type Exchange struct {
@@ -75,21 +130,23 @@ var _ sdk.Host = (*Host)(nil)
 // A Host is an sdk.Host of a test: it sends nothing, and records what it is
 // asked. It is safe for concurrent use.
 type Host struct {
-	o HostOptions
+	tb testing.TB
+	o  HostOptions
 
 	mu        sync.Mutex
 	now       time.Time
 	over      bool
+	state     map[string][]byte
 	late      []string
 	exchanges []Exchange
 	logs      []LogLine
 }
 
-// NewHost makes a host. When the test ends it fails if the host was used after
-// Over.
+// NewHost makes a host. The test fails if a secret is logged, and when it ends
+// if the host was used after Over.
 func NewHost(tb testing.TB, o HostOptions) *Host {
 	tb.Helper()
-	h := &Host{o: o, now: o.Now}
+	h := &Host{tb: tb, o: o, now: o.Now}
 	if h.now.IsZero() {
 		h.now = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
@@ -132,6 +189,28 @@ func (h *Host) Logs() []LogLine {
 	return slices.Clone(h.logs)
 }
 
+// inspect fails the test when an error gives a secret away.
+func (h *Host) inspect(err error) {
+	if err == nil {
+		return
+	}
+	for name, v := range h.o.Secrets {
+		if v != "" && strings.Contains(err.Error(), v) {
+			h.tb.Errorf("the secret %s stands in an error", name)
+		}
+	}
+}
+
+// leaks says which secret stands in a line, "" if none does.
+func (h *Host) leaks(l LogLine) string {
+	for name, v := range h.o.Secrets {
+		if v != "" && strings.Contains(l.Message+"\x00"+strings.Join(l.Args, "\x00"), v) {
+			return name
+		}
+	}
+	return ""
+}
+
 // enter refuses use after Over.
 func (h *Host) enter(use string) error {
 	h.mu.Lock()
@@ -166,6 +245,15 @@ func (h *Host) HTTP(ctx context.Context, r *sdk.Request) (*sdk.Response, error) 
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
+	if a.Slow {
+		late := time.NewTimer(50 * time.Millisecond)
+		defer late.Stop()
+		select {
+		case <-late.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	if a.Status == 0 {
 		a.Status = 200
 	}
@@ -175,9 +263,13 @@ func (h *Host) HTTP(ctx context.Context, r *sdk.Request) (*sdk.Response, error) 
 	if a.Err != nil {
 		return nil, a.Err
 	}
+	size := int64(len(a.Body))
+	if a.Hold || a.Slow || a.Endless {
+		size = -1
+	}
 	return &sdk.Response{
-		Status: a.Status, Header: slices.Clone(a.Header), Size: int64(len(a.Body)),
-		Body: io.NopCloser(bytes.NewReader(a.Body)),
+		Status: a.Status, Header: slices.Clone(a.Header), Size: size,
+		Body: &tape{ctx: ctx, a: a, left: MaxBody},
 	}, nil
 }
 
@@ -189,6 +281,9 @@ func (h *Host) Log(_ context.Context, level sdk.Level, msg string, args ...any) 
 	l := LogLine{Level: level, Message: msg}
 	for _, a := range args {
 		l.Args = append(l.Args, fmt.Sprint(a))
+	}
+	if name := h.leaks(l); name != "" {
+		h.tb.Errorf("the secret %s stands in a log line", name)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -205,6 +300,43 @@ func (h *Host) Secret(_ context.Context, name string) (string, error) {
 		return "", sdk.Errorf(sdk.Denied, "this host gives no secret %q", name)
 	}
 	return v, nil
+}
+
+// State implements sdk.Host.
+func (h *Host) State(ctx context.Context, key string) ([]byte, error) {
+	if err := errors.Join(h.enter("State "+key), ctx.Err()); err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return bytes.Clone(h.state[key]), nil
+}
+
+// SetState implements sdk.Host: within sdk.MaxState.
+func (h *Host) SetState(ctx context.Context, key string, value []byte) error {
+	if err := errors.Join(h.enter("SetState "+key), ctx.Err()); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := len(key) + len(value)
+	for k, v := range h.state {
+		if k != key {
+			n += len(k) + len(v)
+		}
+	}
+	switch {
+	case len(value) == 0:
+		delete(h.state, key)
+	case n > sdk.MaxState:
+		return sdk.Errorf(sdk.TooLarge, "keys and values would have %d bytes, %d are allowed", n, sdk.MaxState)
+	default:
+		if h.state == nil {
+			h.state = map[string][]byte{}
+		}
+		h.state[key] = bytes.Clone(value)
+	}
+	return nil
 }
 
 // Now implements sdk.Host; the clock stands still but for Advance.

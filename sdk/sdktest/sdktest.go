@@ -10,10 +10,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
 	"reflect"
-	"sync"
+	"slices"
 	"testing"
 	"time"
 
@@ -25,8 +25,14 @@ type Options struct {
 	// Polls are trials of poll triggers by name; without one, only what can be
 	// told from the spec is tried.
 	Polls map[string]Poll
+	// Webhooks and Streams are trials of the other triggers by name.
+	Webhooks map[string]Webhook
+	Streams  map[string]StreamTrial
 	// Actions are trials of actions by name.
 	Actions map[string]Trial
+	// Check is a trial of the connector's check, Choices of its options by name.
+	Check   *CheckTrial
+	Choices map[string]Choice
 	// Patience is how long a call that was taken back may go on: 1 s.
 	Patience time.Duration
 }
@@ -49,7 +55,10 @@ type Poll struct {
 // A Trial is a trial of an action.
 type Trial struct {
 	// Input is one that works.
-	Input   sdk.Fields
+	Input sdk.Fields
+	// Bad are inputs that must be refused with kind invalid, beside those that
+	// the kit makes from the schema.
+	Bad     []sdk.Fields
 	HTTP    Cassette
 	Secrets map[string]string
 }
@@ -66,9 +75,29 @@ func Run(t *testing.T, open func(tb testing.TB) sdk.Connector, o Options) {
 	for name, p := range o.Polls {
 		t.Run("poll "+name, func(t *testing.T) { polls(t, open, name, p, o.Patience) })
 	}
+	for name, w := range o.Webhooks {
+		t.Run("webhook "+name, func(t *testing.T) { receives(t, open, name, w) })
+	}
+	for name, s := range o.Streams {
+		t.Run("stream "+name, func(t *testing.T) { streams(t, open, name, s, o.Patience) })
+	}
+	if o.Check != nil {
+		t.Run("check", func(t *testing.T) { checks(t, open, *o.Check, o.Patience) })
+	}
+	for name, c := range o.Choices {
+		t.Run("options "+name, func(t *testing.T) { chooses(t, open, name, c, o.Patience) })
+	}
 	for name, a := range o.Actions {
 		t.Run("action "+name, func(t *testing.T) { acts(t, open, name, a, o.Patience) })
 	}
+}
+
+// InProcess opens a connector that lives in the test's own process: the one
+// line of an author is
+//
+//	sdktest.Run(t, sdktest.InProcess(mine.Connector), sdktest.Options{…})
+func InProcess(connector func() sdk.Connector) func(testing.TB) sdk.Connector {
+	return func(testing.TB) sdk.Connector { return connector() }
 }
 
 func describes(t *testing.T, open func(testing.TB) sdk.Connector) {
@@ -130,14 +159,16 @@ func wantSchema(t *testing.T, what string, raw json.RawMessage, object bool) {
 
 func polls(t *testing.T, open func(testing.TB) sdk.Connector, name string, p Poll, patience time.Duration) {
 	t.Helper()
-	tr := mustTrigger(t, open(t), name)
+	tr := mustTrigger(t, open(t), name, sdk.KindPoll)
 	host := func(t *testing.T, c Cassette) *Host {
 		t.Helper()
 		return NewHost(t, HostOptions{HTTP: c, Secrets: p.Secrets})
 	}
 	ask := func(ctx context.Context, h *Host, config json.RawMessage, at sdk.Cursor) (sdk.RawBatch, error) {
 		defer h.Over()
-		return tr.Poll(ctx, h, sdk.PollCall{Trigger: name, Config: config, Cursor: at})
+		b, err := tr.Poll(ctx, h, sdk.PollCall{Trigger: name, Config: config, Cursor: at})
+		h.inspect(err)
+		return b, err
 	}
 	t.Run("events are keyed JSON that fits the schema", func(t *testing.T) {
 		b, err := ask(t.Context(), host(t, p.HTTP), p.Config, "")
@@ -147,16 +178,7 @@ func polls(t *testing.T, open func(testing.TB) sdk.Connector, name string, p Pol
 		if want := max(p.Events, 1); p.Events >= 0 && len(b.Events) < want {
 			t.Errorf("%d events, at least %d are wanted", len(b.Events), want)
 		}
-		seen := map[string]bool{}
-		for i, e := range b.Events {
-			if e.Key == "" || seen[e.Key] {
-				t.Errorf("event %d: key %q is empty or there twice", i, e.Key)
-			}
-			seen[e.Key] = true
-			if err := Fits(tr.Event, e.Data); err != nil {
-				t.Errorf("event %d: %v", i, err)
-			}
-		}
+		wantEvents(t, tr, b.Events)
 	})
 	t.Run("asked again it gives the same bytes", func(t *testing.T) {
 		one, err1 := Collect(t.Context(), *tr, host(t, p.HTTP), p.Config, "")
@@ -189,28 +211,80 @@ func polls(t *testing.T, open func(testing.TB) sdk.Connector, name string, p Pol
 	})
 	t.Run("a config that does not fit is refused as invalid", func(t *testing.T) {
 		for _, bad := range append(badConfigs(tr.Config, p.Config), p.Bad...) {
-			if _, err := ask(t.Context(), host(t, p.HTTP), bad, ""); sdk.KindOf(err) != sdk.Invalid {
-				t.Errorf("config %s: %v, an error of kind invalid is wanted", bad, err)
-			}
+			_, err := ask(t.Context(), host(t, p.HTTP), bad, "")
+			wantInvalid(t, bad, err)
 		}
 	})
+	calls(t, patience, func(ctx context.Context, t *testing.T, c Cassette) (size int, err error) {
+		t.Helper()
+		b, err := ask(ctx, host(t, c), p.Config, "")
+		for _, e := range b.Events {
+			size = max(size, len(e.Data))
+		}
+		return size, err
+	}, p.HTTP)
+}
+
+// wantEvents checks that events have keys of their own and fit the schema.
+func wantEvents(t *testing.T, tr *sdk.Trigger, events []sdk.Event) {
+	t.Helper()
+	seen := map[string]bool{}
+	for i, e := range events {
+		if e.Key == "" || seen[e.Key] {
+			t.Errorf("event %d: key %q is empty or there twice", i, e.Key)
+		}
+		seen[e.Key] = true
+		if err := Fits(tr.Event, e.Data); err != nil {
+			t.Errorf("event %d: %v", i, err)
+		}
+	}
+}
+
+func wantInvalid(t *testing.T, config json.RawMessage, err error) {
+	t.Helper()
+	if sdk.KindOf(err) != sdk.Invalid {
+		t.Errorf("config %s: %v, an error of kind invalid is wanted", config, err)
+	}
+}
+
+// calls tries what any call promises that sends requests: one that sends none
+// keeps these promises anyway. call gives the size of the largest event or
+// result.
+func calls(t *testing.T, patience time.Duration, call func(context.Context, *testing.T, Cassette) (int, error), good Cassette) {
+	t.Helper()
 	t.Run("a refused request is an error of kind denied", func(t *testing.T) {
 		asked := make(chan struct{}, 1)
-		h := host(t, func(*sdk.Request, []byte) Reply {
+		_, err := call(t.Context(), t, func(*sdk.Request, []byte) Reply {
 			signal(asked)
 			return Reply{Err: sdk.Errorf(sdk.Denied, "refused by the test")}
 		})
-		_, err := ask(t.Context(), h, p.Config, "")
-		if len(asked) == 0 {
-			t.Skip("the trigger sends no request")
-		}
-		if sdk.KindOf(err) != sdk.Denied {
+		if len(asked) > 0 && sdk.KindOf(err) != sdk.Denied {
 			t.Errorf("%v, an error of kind denied is wanted", err)
+		}
+	})
+	t.Run("a slow host changes nothing", func(t *testing.T) {
+		if good == nil {
+			return
+		}
+		fast, err := call(t.Context(), t, good)
+		slow, late := call(t.Context(), t, func(r *sdk.Request, body []byte) Reply {
+			a := good(r, body)
+			a.Slow = true
+			return a
+		})
+		if fast != slow || (err == nil) != (late == nil) {
+			t.Errorf("%d bytes, %v; a fast host: %d bytes, %v", slow, late, fast, err)
+		}
+	})
+	t.Run("a response without an end makes no oversized event", func(t *testing.T) {
+		n, err := call(t.Context(), t, func(*sdk.Request, []byte) Reply { return Reply{Endless: true} })
+		if err == nil && n > maxEvent {
+			t.Errorf("%d bytes, %d are allowed", n, maxEvent)
 		}
 	})
 	t.Run("a call that is taken back ends", func(t *testing.T) {
 		takenBack(t, patience, func(ctx context.Context, c Cassette) error {
-			_, err := ask(ctx, host(t, c), p.Config, "")
+			_, err := call(ctx, t, c)
 			return err
 		})
 	})
@@ -231,7 +305,8 @@ func takenBack(t *testing.T, patience time.Duration, call func(context.Context, 
 	select {
 	case <-asked:
 	case err := <-done:
-		t.Skipf("the call sends no request (%v)", err)
+		t.Logf("it sends no request, and has ended by itself: %v", err)
+		return
 	}
 	cancel()
 	select {
@@ -266,13 +341,16 @@ func acts(t *testing.T, open func(testing.TB) sdk.Connector, name string, a Tria
 	if act == nil {
 		t.Fatalf("connector %s has no action %q", c.Name, name)
 	}
-	do := func(ctx context.Context, cassette Cassette) (sdk.Result, error) {
+	do := func(ctx context.Context, t *testing.T, cassette Cassette, in sdk.Fields) (sdk.Result, error) {
+		t.Helper()
 		h := NewHost(t, HostOptions{HTTP: cassette, Secrets: a.Secrets})
 		defer h.Over()
-		return act.Do(ctx, h, sdk.ActionCall{Action: name, Input: a.Input, IdempotencyKey: "key-1"})
+		r, err := act.Do(ctx, h, sdk.ActionCall{Action: name, Input: in, IdempotencyKey: "key-1"})
+		h.inspect(err)
+		return r, err
 	}
 	t.Run("a result fits the schema", func(t *testing.T) {
-		r, err := do(t.Context(), a.HTTP)
+		r, err := do(t.Context(), t, a.HTTP, a.Input)
 		if err != nil {
 			t.Fatalf("do: %v", err)
 		}
@@ -284,12 +362,38 @@ func acts(t *testing.T, open func(testing.TB) sdk.Connector, name string, a Tria
 			t.Error(err)
 		}
 	})
-	t.Run("a call that is taken back ends", func(t *testing.T) {
-		takenBack(t, patience, func(ctx context.Context, c Cassette) error {
-			_, err := do(ctx, c)
-			return err
-		})
+	t.Run("an input that does not fit is refused as invalid", func(t *testing.T) {
+		for _, bad := range badConfigs(act.Input, a.Input.JSON()) {
+			if bytes.Contains(bad, []byte(stranger)) {
+				continue // the engine knows the names when a graph is published
+			}
+			_, err := do(t.Context(), t, a.HTTP, fieldsOf(t, bad))
+			wantInvalid(t, bad, err)
+		}
+		for _, bad := range a.Bad {
+			_, err := do(t.Context(), t, a.HTTP, bad)
+			wantInvalid(t, bad.JSON(), err)
+		}
 	})
+	calls(t, patience, func(ctx context.Context, t *testing.T, c Cassette) (int, error) {
+		t.Helper()
+		r, err := do(ctx, t, c, a.Input)
+		return len(r.Output), err
+	}, a.HTTP)
+}
+
+// fieldsOf gives the members of an object.
+func fieldsOf(tb testing.TB, object json.RawMessage) sdk.Fields {
+	tb.Helper()
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(object, &m); err != nil {
+		tb.Fatalf("read %s: %v", object, err)
+	}
+	var out sdk.Fields
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, sdk.Field{Name: name, Value: m[name]})
+	}
+	return out
 }
 
 // Collect polls once and writes what came as lines of JSON, one for each event
@@ -316,49 +420,8 @@ func Collect(ctx context.Context, t sdk.Trigger, h *Host, config json.RawMessage
 	return out.Bytes(), nil
 }
 
-// Stream runs a stream until it has emitted n events, takes it back, and gives
-// the events; it fails tb if the stream then goes on for more than patience.
-func Stream(tb testing.TB, t sdk.Trigger, h *Host, config json.RawMessage, n int, patience time.Duration) []sdk.Event {
-	tb.Helper()
-	ctx, cancel := context.WithCancel(tb.Context())
-	defer cancel()
-	var mu sync.Mutex
-	var got []sdk.Event
-	enough := make(chan struct{}, 1)
-	emit := func(_ context.Context, _ sdk.Cursor, ev ...sdk.Event) error {
-		mu.Lock()
-		defer mu.Unlock()
-		for _, e := range ev {
-			got = append(got, sdk.Event{Key: e.Key, Data: bytes.Clone(e.Data)})
-		}
-		if len(got) >= n {
-			signal(enough)
-		}
-		return nil
-	}
-	done := make(chan error, 1)
-	go func() {
-		defer h.Over()
-		done <- t.Stream(ctx, h, sdk.StreamCall{Trigger: t.Name, Config: config}, emit)
-	}()
-	select {
-	case <-enough:
-	case err := <-done:
-		tb.Fatalf("the stream ended by itself: %v", err)
-	}
-	cancel()
-	select {
-	case err := <-done:
-		if err != nil && !errors.Is(err, context.Canceled) && sdk.KindOf(err) != sdk.Cancelled {
-			tb.Errorf("the stream ended with %v, an error of kind cancelled is wanted", err)
-		}
-	case <-time.After(patience):
-		tb.Fatalf("the stream goes on %s after it was taken back", patience)
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	return got
-}
+// stranger is a field that no schema has.
+const stranger = "no_such_field_here"
 
 // badConfigs makes configs from a schema that it forbids: a required field left
 // out, a field of another type, one that isn't there.
@@ -394,7 +457,7 @@ func badConfigs(schema, good json.RawMessage) []json.RawMessage {
 		}
 	}
 	if s.Extra == false {
-		with(func(m map[string]json.RawMessage) { m["no_such_field_here"] = json.RawMessage("1") })
+		with(func(m map[string]json.RawMessage) { m[stranger] = json.RawMessage("1") })
 	}
 	return out
 }
@@ -408,13 +471,13 @@ func mustJSON(tb testing.TB, v any) []byte {
 	return b
 }
 
-func mustTrigger(tb testing.TB, c sdk.Connector, name string) *sdk.Trigger {
+func mustTrigger(tb testing.TB, c sdk.Connector, name string, kind sdk.TriggerKind) *sdk.Trigger {
 	tb.Helper()
 	for i := range c.Triggers {
-		if c.Triggers[i].Name == name && c.Triggers[i].Poll != nil {
+		if c.Triggers[i].Name == name && c.Triggers[i].Kind == kind {
 			return &c.Triggers[i]
 		}
 	}
-	tb.Fatalf("connector %s has no poll trigger %q", c.Name, name)
+	tb.Fatalf("connector %s has no %s trigger %q", c.Name, kind, name)
 	return nil
 }

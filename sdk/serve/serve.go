@@ -8,6 +8,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,6 +84,9 @@ func call(ctx context.Context, c *sdk.Connector, h *host, f *wire.Frame) (wire.F
 		}
 		return out, sdk.Errorf(sdk.Unsupported, "connector %s has no action %q", c.Name, f.Name)
 	}
+	if f.Part == wire.PartCheck || f.Part == wire.PartOptions {
+		return choose(ctx, c, h, f)
+	}
 	for i := range c.Triggers {
 		t := &c.Triggers[i]
 		if t.Name != f.Name {
@@ -111,6 +115,30 @@ func call(ctx context.Context, c *sdk.Connector, h *host, f *wire.Frame) (wire.F
 		}
 	}
 	return out, sdk.Errorf(sdk.Unsupported, "connector %s has no %s trigger %q", c.Name, f.Part, f.Name)
+}
+
+// choose tries a config, or lists options.
+func choose(ctx context.Context, c *sdk.Connector, h *host, f *wire.Frame) (wire.Frame, error) {
+	out := wire.Frame{Op: wire.OpReturn}
+	if f.Part == wire.PartCheck {
+		if c.Check == nil || c.Check.Do == nil {
+			return out, sdk.Errorf(sdk.Unsupported, "connector %s has nothing to check", c.Name)
+		}
+		return out, c.Check.Do(ctx, h, f.Config)
+	}
+	for i := range c.Options {
+		if o := &c.Options[i]; o.Name == f.Name && o.List != nil {
+			list, err := o.List(ctx, h, sdk.ChooseCall{Options: f.Name, Config: f.Config})
+			if err == nil {
+				if list == nil {
+					list = []sdk.Option{}
+				}
+				out.Body, err = json.Marshal(list)
+			}
+			return out, err
+		}
+	}
+	return out, sdk.Errorf(sdk.Unsupported, "connector %s has no options %q", c.Name, f.Name)
 }
 
 func failure(err error) wire.Frame { return failed(wire.Frame{Op: wire.OpReturn}, err) }
@@ -170,6 +198,19 @@ func (h *host) Log(ctx context.Context, level sdk.Level, msg string, args ...any
 func (h *host) Secret(ctx context.Context, name string) (string, error) {
 	r, err := h.ask(ctx, &wire.Frame{Op: wire.OpSecret, Name: name})
 	return string(r.Body), err
+}
+
+func (h *host) State(ctx context.Context, key string) ([]byte, error) {
+	r, err := h.ask(ctx, &wire.Frame{Op: wire.OpState, Name: key})
+	if err != nil || len(r.Body) == 0 {
+		return nil, err
+	}
+	return bytes.Clone(r.Body), nil
+}
+
+func (h *host) SetState(ctx context.Context, key string, value []byte) error {
+	_, err := h.ask(ctx, &wire.Frame{Op: wire.OpSetState, Name: key, Body: value})
+	return err
 }
 
 // Now is the engine's time, the local one once the call is over.

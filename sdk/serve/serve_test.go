@@ -104,6 +104,41 @@ func TestErrorsCrossThePipe(t *testing.T) {
 	}
 }
 
+func TestStateCheckAndOptionsAreAnswered(t *testing.T) {
+	t.Parallel()
+	kept := map[string]string{}
+	keeps := script(func(f *wire.Frame) wire.Frame {
+		if f.Op == wire.OpSetState {
+			kept[f.Name] = string(f.Body)
+		}
+		return wire.Frame{Op: wire.OpReply, Body: []byte(kept[f.Name])}
+	})
+	c := connector(func(ctx context.Context, h sdk.Host) error {
+		before, err := h.State(ctx, "k")
+		if err == nil && before == nil {
+			err = h.SetState(ctx, "k", []byte("v"))
+		}
+		if after, _ := h.State(ctx, "k"); string(after) != "v" {
+			t.Errorf("kept %q", after)
+		}
+		return err
+	})
+	none := answer(t.Context(), c, keeps, &wire.Frame{Op: wire.OpCall, Part: wire.PartCheck})
+	c.Check = sdk.Check(func(context.Context, sdk.Host, struct{}) error { return sdk.Errorf(sdk.Unauthorized, "no") })
+	c.Options = []sdk.Chooser{sdk.Options("o", "O", func(context.Context, sdk.Host, struct{}) ([]sdk.Option, error) { return nil, nil })}
+	for name, tt := range map[string]struct{ got, want wire.Frame }{
+		"state":      {answer(t.Context(), c, keeps, callFrame()), wire.Frame{Body: []byte("1")}},
+		"no check":   {none, wire.Frame{Kind: "unsupported"}},
+		"check":      {answer(t.Context(), c, keeps, &wire.Frame{Op: wire.OpCall, Part: wire.PartCheck}), wire.Frame{Kind: "unauthorized"}},
+		"options":    {answer(t.Context(), c, keeps, &wire.Frame{Op: wire.OpCall, Part: wire.PartOptions, Name: "o"}), wire.Frame{Body: []byte("[]")}},
+		"no options": {answer(t.Context(), c, keeps, &wire.Frame{Op: wire.OpCall, Part: wire.PartOptions, Name: "p"}), wire.Frame{Kind: "unsupported"}},
+	} {
+		if tt.got.Op != wire.OpReturn || tt.got.Kind != tt.want.Kind || string(tt.got.Body) != string(tt.want.Body) {
+			t.Errorf("%s: kind %q, text %q, body %q", name, tt.got.Kind, tt.got.Text, tt.got.Body)
+		}
+	}
+}
+
 func TestHostIsRefusedAfterTheCall(t *testing.T) {
 	t.Parallel()
 	var kept sdk.Host

@@ -80,6 +80,11 @@ const (
 	OpNow Op = 73
 	// OpPing asks nothing; the reply's Stop says whether the call was taken back.
 	OpPing Op = 74
+	// OpState asks for what is kept under Name: Body, empty if there is none.
+	OpState Op = 75
+	// OpSetState keeps Body under Name; an empty one is forgotten. The reply
+	// comes when that is durable.
+	OpSetState Op = 76
 )
 
 // Part says which kind of function a call is for.
@@ -91,6 +96,8 @@ const (
 	PartWebhook Part = "webhook"
 	PartStream  Part = "stream"
 	PartAction  Part = "action"
+	PartCheck   Part = "check"
+	PartOptions Part = "options"
 )
 
 // A Frame is one message. Which fields an op uses stands beside the op and in

@@ -31,6 +31,10 @@ func frames() map[string]wire.Frame {
 		"batch":        {Op: wire.OpReturn, Cursor: "d", Time: 1767225600000000001, Events: []wire.Event{{Key: "1", Data: []byte(`{}`)}, {}}},
 		"failed":       {Op: wire.OpReturn, Kind: "rate_limited", Text: "slow down", Millis: 3000, Body: []byte(`"partial"`)},
 		"answer":       {Op: wire.OpReturn, Wait: true, Answer: &wire.Answer{Status: 201, Headers: []wire.Pair{{Name: "A", Value: "b"}}, Body: []byte{0, 255}}},
+		"check":        {Op: wire.OpCall, Part: wire.PartCheck, Config: []byte(`{}`), Millis: 1},
+		"options":      {Op: wire.OpCall, Part: wire.PartOptions, Name: "channels", Config: []byte(`{}`)},
+		"state":        {Op: wire.OpState, Name: "since"},
+		"set state":    {Op: wire.OpSetState, Name: "since", Body: []byte("2026")},
 		"empty answer": {Op: wire.OpReturn, Answer: &wire.Answer{}},
 		"all": {
 			Op: 99, ABI: 1, Seq: 1 << 40, Part: "p", Name: "n", Text: "t", Kind: "k", Config: []byte("c"), Body: []byte("b"),

@@ -122,3 +122,6 @@ func goTool(env []string, args ...string) (string, error) {
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
+
+// Raced says whether the race detector is on.
+func Raced() bool { return race }

@@ -154,17 +154,20 @@ func abilities(t *testing.T, c sdk.Connector) {
 	}
 }
 
-// Body is a 300-byte field for benchmarks of a call.
-func Body() sdk.Fields {
-	return sdk.Fields{{Name: "text", Value: json.RawMessage(`"` + strings.Repeat("x", 298) + `"`)}}
+// BenchmarkCalls measures the echo action of c with a field of 300 bytes.
+func BenchmarkCalls(b *testing.B, c sdk.Connector) {
+	b.Helper()
+	BenchmarkSized(b, c, 300)
 }
 
-// BenchmarkCalls measures the echo action of c.
-func BenchmarkCalls(b *testing.B, c sdk.Connector) {
+// BenchmarkSized measures the echo action of c with a field of size bytes.
+func BenchmarkSized(b *testing.B, c sdk.Connector, size int) {
 	b.Helper()
 	do := Action(b, c, "echo").Do
 	h := sdktest.NewHost(b, sdktest.HostOptions{})
-	in := sdk.ActionCall{Action: "echo", Input: Body()}
+	in := sdk.ActionCall{Action: "echo", Input: sdk.Fields{
+		{Name: "text", Value: json.RawMessage(`"` + strings.Repeat("x", size-2) + `"`)},
+	}}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := do(b.Context(), h, in); err != nil {

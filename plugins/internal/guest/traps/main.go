@@ -139,6 +139,18 @@ func trap(ctx context.Context, h sdk.Host, kept *sdk.Host, in input) (string, er
 				return "", nil
 			}
 		}
+	case "work":
+		var v any
+		for range 2000 {
+			b, err := json.Marshal(map[string]any{"a": []int{1, 2, 3}, "b": "text", "c": v})
+			if err != nil {
+				return "", err
+			}
+			if err := json.Unmarshal(b, &v); err != nil {
+				return "", err
+			}
+			v = len(b)
+		}
 	case "print":
 		fmt.Println("1|1|tcp|127.0.0.1:1|grpc")
 		fmt.Println(strings.Repeat("x", 100<<10))

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/spf13/cobra"
+
+	"github.com/tappet-dev/tappet/api/client"
+	"github.com/tappet-dev/tappet/engine/graph"
+)
+
+func pluginDevCommand() *cobra.Command {
+	var r remote
+	var events int
+	c := &cobra.Command{
+		Use:   "dev [FOLDER]",
+		Short: "Build a plugin at each save, install it and show its events",
+		Long: `Build a plugin at each save, install it on a running server and show its log and the
+events of the graphs that use it. What it needs is granted. A graph.yaml beside the
+source is published and turned ON. A build that fails is told, and what was installed
+before serves on.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			s, err := r.client(c)
+			if err != nil {
+				return err
+			}
+			dir, name, err := pluginFolder(args)
+			if err != nil {
+				return err
+			}
+			d := &developer{client: s, out: c.OutOrStdout(), dir: dir, file: wasmFile(name), left: events, runs: map[string]bool{}}
+			return d.run(c.Context())
+		},
+	}
+	r.flags(c)
+	c.Flags().IntVar(&events, "events", 0, "end after so many events; 0: go on until Ctrl-C")
+	return c
+}
+
+// A developer is one session of plugin dev.
+type developer struct {
+	client    *client.Client
+	out       io.Writer
+	dir, file string
+	name      string          // the connector's, once it was installed
+	left      int             // events to come before the end; 0: no end
+	runs      map[string]bool // seen
+	logged    time.Time       // of the last line that was shown
+}
+
+// quiet is how long the source must be left alone before it is built.
+const quiet = 200 * time.Millisecond
+
+// glance is how often the server is asked for news.
+const glance = 300 * time.Millisecond
+
+var errEnough = errors.New("all the events that were asked for have come")
+
+func (d *developer) run(ctx context.Context) error {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch the source: %w", err)
+	}
+	defer func() { _ = w.Close() }() // nothing more is wanted of it
+	if err := w.Add(d.dir); err != nil {
+		return fmt.Errorf("watch the source: %w", err)
+	}
+	// What was there before isn't news.
+	d.logged = time.Now()
+	if err := d.remember(ctx); err != nil {
+		return err
+	}
+	if err := d.deploy(ctx); err != nil {
+		if d.left > 0 {
+			return err
+		}
+		fmt.Fprintln(d.out, err)
+	}
+	changed := time.NewTimer(time.Hour)
+	changed.Stop()
+	news := time.NewTicker(glance)
+	defer news.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, ok := <-w.Events:
+			if !ok {
+				return nil
+			}
+			if isSource(e.Name) {
+				changed.Reset(quiet)
+			}
+		case err, ok := <-w.Errors:
+			if !ok {
+				return nil
+			}
+			return fmt.Errorf("watch the source: %w", err)
+		case <-changed.C:
+			if err := d.deploy(ctx); err != nil && ctx.Err() == nil {
+				fmt.Fprintln(d.out, err)
+			}
+		case <-news.C:
+			err := d.show(ctx)
+			if errors.Is(err, errEnough) {
+				return nil
+			}
+			if err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
+	}
+}
+
+func isSource(path string) bool {
+	name := filepath.Base(path)
+	return !strings.HasPrefix(name, ".") && slices.Contains([]string{".go", ".mod", ".yaml"}, filepath.Ext(name))
+}
+
+// remember notes the runs that are there already.
+func (d *developer) remember(ctx context.Context) error {
+	name := strings.TrimSuffix(filepath.Base(d.file), ".wasm")
+	runs, err := d.news(ctx, name)
+	if client.Is(err, "not_found") {
+		return nil
+	}
+	for _, r := range runs {
+		d.runs[r.ID] = true
+	}
+	return err
+}
+
+// deploy builds the plugin, installs it, and turns its graph ON.
+func (d *developer) deploy(ctx context.Context) error {
+	began := time.Now()
+	if err := buildPlugin(ctx, d.dir, d.file); err != nil {
+		return err
+	}
+	b, err := os.ReadFile(filepath.Join(d.dir, d.file))
+	if err != nil {
+		return err
+	}
+	done, err := d.client.InstallPlugin(ctx, b, client.InstallOptions{Grant: true, Force: true})
+	if err != nil {
+		return err
+	}
+	d.name = done.Plugin.Name
+	tellImpact(d.out, done)
+	fmt.Fprintf(d.out, "%s %s is %s, %s after the save\n", d.name, printable(done.Plugin.Version), done.Plugin.Health.State, time.Since(began).Round(10*time.Millisecond))
+	src, err := os.ReadFile(filepath.Join(d.dir, "graph.yaml"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	doc, problems := graph.Parse(src, graph.YAML, graph.Limits{})
+	if doc == nil {
+		return fmt.Errorf("graph.yaml: %w", problems[0])
+	}
+	if _, err := d.client.Deploy(ctx, doc.Name, src, client.YAML); err != nil {
+		return fmt.Errorf("graph.yaml: %w", err)
+	}
+	return nil
+}
+
+// show prints new lines of the plugin's log, and new events.
+func (d *developer) show(ctx context.Context) error {
+	if d.name == "" {
+		return nil
+	}
+	lines, err := d.client.PluginLogs(ctx, d.name)
+	if err != nil {
+		return err
+	}
+	for _, l := range lines {
+		if l.At.After(d.logged) {
+			d.logged = l.At
+			fmt.Fprintln(d.out, logLine(l))
+		}
+	}
+	runs, err := d.news(ctx, d.name)
+	if err != nil {
+		return err
+	}
+	for _, r := range slices.Backward(runs) {
+		if d.runs[r.ID] {
+			continue
+		}
+		d.runs[r.ID] = true
+		fmt.Fprintf(d.out, "event of %s, run %s: %s\n", r.Graph, r.ID, printable(string(r.Event)))
+		if d.left > 0 {
+			if d.left--; d.left == 0 {
+				return errEnough
+			}
+		}
+	}
+	return nil
+}
+
+// news lists the newest runs of the graphs that use a plugin, newest first.
+func (d *developer) news(ctx context.Context, name string) ([]client.Run, error) {
+	uses, err := d.client.PluginUses(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	var out []client.Run
+	for _, u := range uses {
+		page, err := d.client.Runs(ctx, client.RunQuery{Graph: u.Graph, Limit: 50})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, page.Items...)
+	}
+	return out, nil
+}

@@ -1,0 +1,87 @@
+package expr
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Source is a place of a template that is computed, and what it is computed
+// from.
+type Source struct {
+	// Pointer is the place in the value tree, a JSON pointer (RFC 6901).
+	Pointer string
+	// Expression is the place's source, as it is written.
+	Expression string
+	// Reads are the paths of the values that it may read, sorted: such as
+	// trigger.body.task.title, steps.entry.body.id and step("entry").status.
+	// A path ends where the data decides how it goes on: what is taken of a
+	// list's items or by a computed name counts as the list or the object.
+	Reads []string
+}
+
+// Sources lists the places of the template that are computed, in the order of
+// the tree. They are known since it was compiled; nothing is evaluated.
+func (t *Template) Sources() []Source {
+	var out []Source
+	t.sources("", &out)
+	return out
+}
+
+func (t *Template) sources(pointer string, out *[]Source) {
+	switch t.kind {
+	case expressionNode, textNode:
+		*out = append(*out, Source{Pointer: pointer, Expression: t.src, Reads: slices.Clone(t.reads)})
+	case listNode:
+		for i, x := range t.items {
+			x.sources(pointer+"/"+strconv.Itoa(i), out)
+		}
+	case objectNode:
+		for _, m := range t.members {
+			m.Value.sources(pointer+"/"+pointerName(m.Name), out)
+		}
+	case constantNode, brokenNode:
+	}
+}
+
+// pointerName is a name as a part of a JSON pointer.
+func pointerName(name string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+}
+
+// read notes that a path is read. mark is the number of reads before the path's
+// own beginning was compiled, which is no read of its own.
+func (c *compiler) read(mark int, p *place) {
+	if mark < len(c.reads) {
+		c.reads = c.reads[:mark]
+	}
+	c.reads = append(c.reads, p.path(c.scope))
+}
+
+// path writes a place as the language does.
+func (p *place) path(sc *Scope) string {
+	v := &sc.vars[p.slot]
+	var b strings.Builder
+	b.WriteString(v.Name)
+	for i, name := range p.names {
+		switch {
+		case i == 0 && v.Call:
+			b.WriteString("(" + strconv.Quote(name) + ")")
+		case isName(name):
+			b.WriteString("." + name)
+		default:
+			b.WriteString("[" + strconv.Quote(name) + "]")
+		}
+	}
+	return b.String()
+}
+
+// distinct gives the paths sorted, each once.
+func distinct(reads []string) []string {
+	if len(reads) == 0 {
+		return nil
+	}
+	out := slices.Clone(reads)
+	slices.Sort(out)
+	return slices.Clip(slices.Compact(out))
+}

@@ -1,0 +1,14 @@
+package folder_test
+
+import (
+	"testing"
+
+	"github.com/tappet-dev/tappet/examples/plugins/folder/folder"
+	"github.com/tappet-dev/tappet/examples/plugins/trials"
+	"github.com/tappet-dev/tappet/sdk/sdktest"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	sdktest.Run(t, sdktest.InProcess(folder.Connector), trials.Folder(t))
+}

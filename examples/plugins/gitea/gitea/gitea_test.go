@@ -1,0 +1,14 @@
+package gitea_test
+
+import (
+	"testing"
+
+	"github.com/tappet-dev/tappet/examples/plugins/gitea/gitea"
+	"github.com/tappet-dev/tappet/examples/plugins/trials"
+	"github.com/tappet-dev/tappet/sdk/sdktest"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	sdktest.Run(t, sdktest.InProcess(gitea.Connector), trials.Gitea())
+}

@@ -1,0 +1,10 @@
+// Command gitea is the gitea connector as a plugin: a WASM module when built with
+// GOOS=wasip1 GOARCH=wasm, else a native process.
+package main
+
+import (
+	"github.com/tappet-dev/tappet/examples/plugins/gitea/gitea"
+	"github.com/tappet-dev/tappet/sdk/serve"
+)
+
+func main() { serve.Main(gitea.Connector()) }

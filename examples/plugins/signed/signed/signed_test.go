@@ -1,0 +1,14 @@
+package signed_test
+
+import (
+	"testing"
+
+	"github.com/tappet-dev/tappet/examples/plugins/signed/signed"
+	"github.com/tappet-dev/tappet/examples/plugins/trials"
+	"github.com/tappet-dev/tappet/sdk/sdktest"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	sdktest.Run(t, sdktest.InProcess(signed.Connector), trials.Signed())
+}

@@ -1,0 +1,10 @@
+// Command sse is the sse connector as a plugin: a WASM module when built with
+// GOOS=wasip1 GOARCH=wasm, else a native process.
+package main
+
+import (
+	"github.com/tappet-dev/tappet/examples/plugins/sse/sse"
+	"github.com/tappet-dev/tappet/sdk/serve"
+)
+
+func main() { serve.Main(sse.Connector()) }
