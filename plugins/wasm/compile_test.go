@@ -20,7 +20,12 @@ func newCompiler(t *testing.T, dir string, l wasm.Limits) *wasm.Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := wasm.New(wasm.Options{Limits: l, CacheDir: dir, Compiler: []string{self}})
+	return newCompilerOf(t, self, dir, l)
+}
+
+func newCompilerOf(t *testing.T, program, dir string, l wasm.Limits) *wasm.Engine {
+	t.Helper()
+	e, err := wasm.New(wasm.Options{Limits: l, CacheDir: dir, Compiler: []string{program}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,9 +89,6 @@ func bomb() []byte {
 
 func TestCompilerIsStopped(t *testing.T) {
 	t.Parallel()
-	if guest.Raced() {
-		t.Skip("the race detector takes more address space than any limit")
-	}
 	for _, tt := range []struct {
 		about, text string
 		limits      wasm.Limits
@@ -96,7 +98,7 @@ func TestCompilerIsStopped(t *testing.T) {
 	} {
 		t.Run(tt.about, func(t *testing.T) {
 			t.Parallel()
-			_, err := newCompiler(t, t.TempDir(), tt.limits).Load(t.Context(), bomb(), nil)
+			_, err := newCompilerOf(t, guest.Native(t, guest.Compiler), t.TempDir(), tt.limits).Load(t.Context(), bomb(), nil)
 			if sdk.KindOf(err) != sdk.TooLarge || !strings.Contains(fmt.Sprint(err), tt.text) {
 				t.Errorf("kind %s: %v; %q is wanted", sdk.KindOf(err), err, tt.text)
 			}

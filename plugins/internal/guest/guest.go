@@ -31,6 +31,10 @@ type build struct {
 // Traps is the package of the plugin that does what authors must not do.
 const Traps = "plugins/internal/guest/traps"
 
+// Compiler is the package of the process that compiles modules, for binaries
+// that are too large for its limits.
+const Compiler = "plugins/internal/guest/compiler"
+
 // Feed is the package of the feed example.
 const Feed = "examples/plugins/feed"
 
@@ -122,6 +126,3 @@ func goTool(env []string, args ...string) (string, error) {
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
-
-// Raced says whether the race detector is on.
-func Raced() bool { return race }
