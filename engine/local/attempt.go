@@ -27,14 +27,14 @@ func (x *run) perform(e *machine.Effect) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	c := &attempt{x: x, ctx: ctx, cancel: cancel, effect: e, began: x.r.o.Clock.Now()}
-	if !x.sent(c) {
-		return
-	}
-	if e.Timeout > 0 {
+	if e.Timeout > 0 { // before others can see c
 		var stop context.CancelFunc
 		c.ctx, stop = context.WithTimeoutCause(ctx, e.Timeout, errTimedOut)
 		defer stop()
 		defer context.AfterFunc(c.ctx, c.grace)()
+	}
+	if !x.sent(c) {
+		return
 	}
 	if ctx.Err() != nil { // withdrawn before it was sent
 		c.settle(engine.Outcome{Err: &machine.Error{Kind: machine.KindCancelled}})
@@ -107,9 +107,6 @@ func (x *run) sent(c *attempt) bool {
 func (x *run) inDoubt(k machine.Key) (n int, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.doubts == nil {
-		return 0, false
-	}
 	n, ok = x.doubts[k]
 	delete(x.doubts, k)
 	return n + 1, ok

@@ -89,15 +89,8 @@ func (x *run) start(head engine.Run, recs []engine.Record) {
 // it wasn't recorded (a program that has changed), and the effects that were
 // begun under on_unknown: fail.
 func (x *run) replay(cmds []machine.Command, recs []engine.Record) (end *machine.End, started map[machine.Key]bool, err error) {
-	find := func(cmds []machine.Command) {
-		for _, c := range cmds {
-			if e, ok := c.(*machine.End); ok {
-				end = e
-			}
-		}
-	}
-	find(cmds)
-	started = map[machine.Key]bool{}
+	end = endOf(cmds)
+	started, x.doubts = map[machine.Key]bool{}, map[machine.Key]int{}
 	for _, rec := range recs {
 		x.seq++
 		f, ok, err := rec.Fact()
@@ -105,7 +98,9 @@ func (x *run) replay(cmds []machine.Command, recs []engine.Record) (end *machine
 		case err != nil:
 			return nil, nil, err
 		case ok:
-			find(x.m.Apply(f))
+			if e := endOf(x.m.Apply(f)); e != nil {
+				end = e
+			}
 		case rec.Kind == engine.RecordInDoubt:
 			x.doubt(rec.Path)
 		case rec.Kind == engine.RecordStarted:
@@ -118,9 +113,6 @@ func (x *run) replay(cmds []machine.Command, recs []engine.Record) (end *machine
 // doubt counts the resends of an effect: the path of a note is the effect's
 // key, "?" and a number.
 func (x *run) doubt(path machine.Key) {
-	if x.doubts == nil {
-		x.doubts = map[machine.Key]int{}
-	}
 	for i := len(path) - 1; i > 0; i-- {
 		if path[i] == '?' {
 			x.doubts[path[:i]]++
@@ -163,10 +155,8 @@ func (x *run) reopen(started map[machine.Key]bool) (todo []machine.Command, lost
 				}}})
 				continue
 			}
-		} else if x.doubts == nil {
-			x.doubts = map[machine.Key]int{k: 0}
-		} else if _, ok := x.doubts[k]; !ok {
-			x.doubts[k] = 0
+		} else {
+			x.doubts[k] += 0 // in doubt, even when nothing was ever sent again
 		}
 		todo = append(todo, eff)
 	}
@@ -218,6 +208,16 @@ func (x *run) applyThen(f machine.Fact, rec engine.Record, then func(error)) err
 	return t.err
 }
 
+// endOf gives the end of a run that commands hold, nil if they don't.
+func endOf(cmds []machine.Command) *machine.End {
+	for _, c := range cmds {
+		if end, ok := c.(*machine.End); ok {
+			return end
+		}
+	}
+	return nil
+}
+
 // only gives the end of a run when nothing else is to be done.
 func only(cmds []machine.Command) (end *machine.End, ok bool) {
 	for _, c := range cmds {
@@ -239,11 +239,9 @@ func (x *run) end(e *machine.End) *engine.Finish {
 // submitLocked hands entries to the committer, with the run's end if the
 // commands hold it, so that both are one transaction.
 func (x *run) submitLocked(entries []engine.Entry, cmds []machine.Command) *ticket {
-	for _, c := range cmds {
-		if end, ok := c.(*machine.End); ok {
-			x.ended = true
-			entries = append(entries, x.end(end))
-		}
+	if end := endOf(cmds); end != nil {
+		x.ended = true
+		entries = append(entries, x.end(end))
 	}
 	return x.r.commit.submit(true, entries...)
 }
@@ -251,12 +249,10 @@ func (x *run) submitLocked(entries []engine.Entry, cmds []machine.Command) *tick
 // settleLocked submits the end of a run that a replay or its very first fact
 // has brought; nil when there is none.
 func (x *run) settleLocked(cmds []machine.Command) *ticket {
-	for _, c := range cmds {
-		if _, ok := c.(*machine.End); ok {
-			return x.submitLocked(nil, cmds)
-		}
+	if endOf(cmds) == nil {
+		return nil
 	}
-	return nil
+	return x.submitLocked(nil, cmds)
 }
 
 // carryOut does what durable facts have led to. The last effect is performed
