@@ -14,8 +14,11 @@ import (
 // maxDepth bounds a value that leads back to itself.
 const maxDepth = 256
 
+// room is what most values fit in: growing costs a guest more than writing.
+const room = 512
+
 func (s *shape) encode(v any) (json.RawMessage, error) {
-	return s.appendValue(nil, reflect.ValueOf(v), 0)
+	return s.appendValue(make([]byte, 0, room), reflect.ValueOf(v), 0)
 }
 
 // encodeUnlessZero gives nil for the zero value.
@@ -95,7 +98,12 @@ func (s *shape) appendObject(b []byte, v reflect.Value, depth int) ([]byte, erro
 	first := true
 	for i := range s.fields {
 		f := &s.fields[i]
-		x := v.FieldByIndex(f.index)
+		var x reflect.Value
+		if len(f.index) == 1 {
+			x = v.Field(f.index[0])
+		} else {
+			x = v.FieldByIndex(f.index)
+		}
 		if f.leftOut(x) {
 			continue
 		}
@@ -103,7 +111,7 @@ func (s *shape) appendObject(b []byte, v reflect.Value, depth int) ([]byte, erro
 			b = append(b, ',')
 		}
 		first = false
-		b = append(appendString(b, f.name), ':')
+		b = append(b, f.key...)
 		var err error
 		if b, err = f.shape.appendValue(b, x, depth+1); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.name, err)

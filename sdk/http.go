@@ -67,6 +67,11 @@ type Request struct {
 	// Reopen gives the body again, for a redirect or a fresh connection; nil
 	// means that it can be sent only once.
 	Reopen func() (io.ReadCloser, error)
+	// MaxResponse is how many bytes of the response's body the caller is ready to
+	// take, for one that streams it into a file; 0 means the host's limit for
+	// bodies in memory. The host's own limit for files holds in any case. It
+	// doesn't cross a pipe.
+	MaxResponse int64
 	// Redirect is asked before a redirect to a URL is followed; its error ends
 	// the request. Nil: redirects are followed within the host's limits. It
 	// doesn't cross a pipe.

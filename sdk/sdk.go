@@ -13,6 +13,7 @@ package sdk
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"time"
 )
 
@@ -122,10 +123,17 @@ type Trigger struct {
 	// cron expression that is none; nil: the schema says all. It is pure: it is
 	// asked when a graph is saved, and is not told to a plugin's host.
 	Validate func(config json.RawMessage) error `json:"-"`
+	// Secrets names the secrets that a config refers to: a call with this config may
+	// ask Host.Secret for them beside those of Needs. In process only.
+	Secrets func(config json.RawMessage) []string `json:"-"`
 
-	Poll    func(context.Context, Host, PollCall) (RawBatch, error)              `json:"-"`
-	Webhook func(context.Context, Host, WebhookCall) (RawWebhook, error)         `json:"-"`
-	Stream  func(ctx context.Context, h Host, c StreamCall, emit EmitFunc) error `json:"-"`
+	Poll    func(context.Context, Host, PollCall) (RawBatch, error)      `json:"-"`
+	Webhook func(context.Context, Host, WebhookCall) (RawWebhook, error) `json:"-"`
+	// Multipart: Webhook reads a multipart body itself, from
+	// WebhookRequest.Stream, and hands its files to [Files.NewFile]. In process
+	// only.
+	Multipart bool                                                                 `json:"-"`
+	Stream    func(ctx context.Context, h Host, c StreamCall, emit EmitFunc) error `json:"-"`
 }
 
 // An Action does one thing in the outside world.
@@ -244,6 +252,9 @@ type WebhookCall struct {
 	Trigger string
 	Config  json.RawMessage
 	Request WebhookRequest
+	// Trusted: somebody who may has given a kept request in again, without its
+	// credentials: who sent it isn't to be checked. It doesn't cross a pipe.
+	Trusted bool
 }
 
 // A WebhookRequest is a received request, its body in memory within the limit.
@@ -251,10 +262,22 @@ type WebhookRequest struct {
 	Method string
 	// Path is the escaped path below /hooks/.
 	Path string
+	// Params are the values of the path's parameters, such as {id}, in their order:
+	// each is one segment, its percent escapes decoded. They don't cross a pipe.
+	Params []Pair
 	// Query is the raw query, without "?".
 	Query  string
 	Header Header
 	Body   []byte
+	// Remote is the address and port of the connection's other end, such as
+	// "192.0.2.1:4711". It doesn't cross a pipe.
+	Remote string
+	// Stream is a multipart/form-data body (RFC 7578), or one of a type that has no
+	// value in JSON, as it arrives, in the place of Body; nil unless the trigger
+	// has Multipart. It ends with an error of kind too_large past the host's limit.
+	// If it has a method Hold(n int64) error, a trigger that keeps n bytes more of
+	// it in memory asks that first. It doesn't cross a pipe.
+	Stream io.Reader
 }
 
 // A RawWebhook is what became of a request.
@@ -294,7 +317,9 @@ type Host interface {
 	// of any class is a response, not an error. The caller closes the body.
 	// Each call is recorded on the run as an exchange.
 	HTTP(ctx context.Context, r *Request) (*Response, error)
-	// Log writes to the connector's log; args are slog-like key-value pairs.
+	// Log writes to the connector's log; args are slog-like key-value pairs. What
+	// an action logs at level warn is recorded on the attempt as well, for those
+	// who read the run: the first 8 lines of at most 500 bytes.
 	Log(ctx context.Context, level Level, msg string, args ...any)
 	// Secret gives a secret that Needs.Secrets names.
 	Secret(ctx context.Context, name string) (string, error)

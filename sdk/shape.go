@@ -38,7 +38,9 @@ type shape struct {
 }
 
 type shapeField struct {
-	name     string
+	name string
+	// key is the name as JSON, with its colon.
+	key      string
 	index    []int
 	tag      reflect.StructTag
 	shape    *shape
@@ -130,7 +132,7 @@ func (s *shape) addFields(t reflect.Type, at []int, seen map[reflect.Type]*shape
 		if name == "" {
 			name = snake(f.Name)
 		}
-		sf := shapeField{name: name, index: index, tag: f.Tag, shape: newShape(f.Type, seen)}
+		sf := shapeField{name: name, key: string(appendString(nil, name)) + ":", index: index, tag: f.Tag, shape: newShape(f.Type, seen)}
 		for _, o := range strings.Split(opts, ",") {
 			sf.omitEmpty = sf.omitEmpty || o == "omitempty"
 			sf.omitZero = sf.omitZero || o == "omitzero"

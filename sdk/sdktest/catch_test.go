@@ -6,9 +6,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tappet-dev/tappet/sdk"
 	"github.com/tappet-dev/tappet/sdk/sdktest"
@@ -67,7 +69,10 @@ func stream(emitted func(error) error) sdk.Trigger {
 
 func kept(err error) error { return err }
 
-var asked atomic.Int64
+var (
+	asked  atomic.Int64
+	broken atomic.Bool
+)
 
 // breaches are connectors that break one promise each, by the promise.
 func breaches() map[string]sdk.Trigger {
@@ -127,6 +132,22 @@ func breaches() map[string]sdk.Trigger {
 			v, _ := h.Secret(ctx, "token")
 			*err = sdk.Errorf(sdk.Unauthorized, "the token %s is wrong", v)
 		}),
+		"the clock is the host's": poll(func(_ context.Context, _ sdk.Host, b *batch, _ *error) {
+			b.Next = time.Now().Truncate(time.Hour).Add(2 * time.Hour)
+		}),
+		"after an oversized response it goes on as before": poll(func(_ context.Context, _ sdk.Host, b *batch, err *error) {
+			if *err != nil {
+				broken.Store(true)
+			} else if broken.Load() {
+				*err = sdk.Errorf(sdk.Failed, "it has broken")
+			}
+		}),
+		"an oversized event is an error of kind too_large, and the stream goes on anew": stream(func(err error) error {
+			if err != nil && sdk.KindOf(err) == sdk.TooLarge {
+				return sdk.Errorf(sdk.Failed, "lost: %v", err)
+			}
+			return err
+		}),
 		"good stream": stream(kept),
 		"an event that was not taken comes again after a crash": stream(func(error) error { return nil }),
 	}
@@ -148,10 +169,11 @@ func TestTheKitFindsEachBreach(t *testing.T) {
 		sdktest.Run(t, sdktest.InProcess(func() sdk.Connector { return sdk.Connector{Name: "c", Triggers: []sdk.Trigger{tr}} }), o)
 		return
 	}
-	for breach := range breaches() {
+	for breach, tr := range breaches() {
 		t.Run(breach, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTheKitFindsEachBreach$", "-test.v")
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTheKitFindsEachBreach$", "-test.v",
+				"-test.failfast="+strconv.FormatBool(tr.Kind == sdk.KindStream)) // a stream that doesn't end is waited for long
 			cmd.Env = append(os.Environ(), mark+"="+breach)
 			out, err := cmd.CombinedOutput()
 			clean := breach == "none" || breach == "good stream"

@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -190,6 +191,26 @@ func polls(t *testing.T, open func(testing.TB) sdk.Connector, name string, p Pol
 			t.Errorf("two polls differ:\n%s\n%s", one, two)
 		}
 	})
+	t.Run("the clock is the host's", func(t *testing.T) {
+		// Far ahead of any clock of this machine.
+		now := time.Date(2100, 2, 28, 23, 59, 30, 0, time.UTC)
+		clock := func() *Host {
+			return NewHost(t, HostOptions{HTTP: p.HTTP, Secrets: p.Secrets, Now: now})
+		}
+		one, err1 := Collect(t.Context(), *tr, clock(), p.Config, "")
+		two, err2 := Collect(t.Context(), *tr, clock(), p.Config, "")
+		b, err := ask(t.Context(), clock(), p.Config, "")
+		if err := errors.Join(err1, err2, err); err != nil {
+			t.Fatalf("poll at %s: %v", now.Format(time.RFC3339), err)
+		}
+		if !bytes.Equal(one, two) {
+			t.Errorf("two polls at the same time differ:\n%s\n%s", one, two)
+		}
+		if !b.Next.IsZero() && b.Next.Before(now) {
+			t.Errorf("it is to be asked again at %s, and the host's clock says %s: Host.Now is the time",
+				b.Next.UTC().Format(time.RFC3339), now.Format(time.RFC3339))
+		}
+	})
 	t.Run("a cursor resumes without new keys", func(t *testing.T) {
 		b, err := ask(t.Context(), host(t, p.HTTP), p.Config, "")
 		if err != nil {
@@ -280,6 +301,19 @@ func calls(t *testing.T, patience time.Duration, call func(context.Context, *tes
 		n, err := call(t.Context(), t, func(*sdk.Request, []byte) Reply { return Reply{Endless: true} })
 		if err == nil && n > maxEvent {
 			t.Errorf("%d bytes, %d are allowed", n, maxEvent)
+		}
+	})
+	t.Run("after an oversized response it goes on as before", func(t *testing.T) {
+		if good == nil {
+			return
+		}
+		before, _ := call(t.Context(), t, good)
+		if _, big := call(t.Context(), t, func(*sdk.Request, []byte) Reply { return Reply{Endless: true} }); big != nil {
+			t.Logf("an oversized response gives %v", big)
+		}
+		after, again := call(t.Context(), t, good)
+		if before != after || again != nil {
+			t.Errorf("%d bytes, %v; before the oversized response it gave %d bytes", after, again, before)
 		}
 	})
 	t.Run("a call that is taken back ends", func(t *testing.T) {

@@ -214,6 +214,18 @@ func streams(t *testing.T, open func(testing.TB) sdk.Connector, name string, s S
 		}
 		l.stop(t, patience)
 	})
+	t.Run("an oversized event is an error of kind too_large, and the stream goes on anew", func(t *testing.T) {
+		l := listen(t, tr, s, host(t), first.cursor, func(sdk.Event) error {
+			return sdk.Errorf(sdk.TooLarge, "the test's journal takes no event of this size")
+		})
+		if err := l.ended(t, s); sdk.KindOf(err) != sdk.TooLarge {
+			t.Errorf("%v, the error of kind too_large that emit gave is wanted", err)
+		}
+		l.cancel()
+		l = listen(t, tr, s, host(t), first.cursor, take)
+		l.next(t, s, s.Events+3)
+		l.stop(t, patience)
+	})
 	t.Run("a slow journal is waited for, and can be left", func(t *testing.T) {
 		var mu sync.Mutex
 		inside := 0
