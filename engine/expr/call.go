@@ -89,9 +89,14 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) (fn, *Type) {
 			}
 		}
 	case "secret":
-		if _, ok := args[0].(*ast.StringNode); !ok {
+		name, ok := args[0].(*ast.StringNode)
+		if !ok {
 			return c.fail(args[0], CodeSecret, `write secret("name")`, "the name of a secret must be a constant text")
 		}
+		if wrong, hint := secretName(name.Value); wrong != "" {
+			return c.fail(name, CodeSecret, hint, "%s", wrong)
+		}
+		c.reads = append(c.reads, secretRead+name.Value+`")`)
 	case "sort":
 		if len(args) == 2 && !c.order(args[1], types[1]) {
 			return constant(nil), Any()

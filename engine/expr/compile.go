@@ -62,6 +62,8 @@ type compiler struct {
 	slots, nesting int
 	// reads are the paths that were compiled; see source.go.
 	reads []string
+	// reduces is how many reduces the node stands in.
+	reduces int
 	// probe isn't nil while a completion is looked for.
 	probe *probe
 }
@@ -102,7 +104,7 @@ func (c *compiler) at(n ast.Node) int { return c.base + n.Location().From }
 func (c *compiler) parse(src string) *parser.Tree {
 	if len(src) > c.limits.Source {
 		c.report(0, CodeTooLarge, "compute a part of it in a step of its own, with set",
-			"the expression has %d bytes; at most %d are allowed", len(src), c.limits.Source)
+			"the expression has %d bytes; at most %d are allowed (limits.expr_source)", len(src), c.limits.Source)
 		return nil
 	}
 	if !utf8.ValidString(src) {
@@ -127,7 +129,7 @@ func (c *compiler) parse(src string) *parser.Tree {
 		}
 		code, msg := CodeSyntax, fe.Message
 		if strings.Contains(msg, "maximum allowed nodes") {
-			code, msg = CodeTooLarge, fmt.Sprintf("the expression has more than %d parts", c.limits.Nodes)
+			code, msg = CodeTooLarge, fmt.Sprintf("the expression has more than %d parts (limits.expr_nodes)", c.limits.Nodes)
 		}
 		c.report(fe.From, code, syntaxHint(tokens, fe.From), "%s", syntaxMessage(msg))
 		return nil
@@ -160,18 +162,18 @@ func (c *compiler) shallow(tokens []lexer.Token) bool {
 		default:
 			operand = true
 		}
-		what, most := "", 0
+		what, most, setting := "", 0, ""
 		switch {
 		case depth > c.limits.Brackets:
-			what, most = "brackets nest", c.limits.Brackets
+			what, most, setting = "brackets nest", c.limits.Brackets, "brackets"
 		case unary > c.limits.Unary:
-			what, most = "unary operators", c.limits.Unary
+			what, most, setting = "unary operators", c.limits.Unary, "unary"
 		case branches > c.limits.Branches:
-			what, most = "conditions, lets and powers", c.limits.Branches
+			what, most, setting = "conditions, lets and powers", c.limits.Branches, "branches"
 		default:
 			continue
 		}
-		c.report(t.From, CodeTooLarge, "", "%s too deeply; at most %d are allowed", what, most)
+		c.report(t.From, CodeTooLarge, "", "%s too deeply; at most %d are allowed (limits.expr_%s)", what, most, setting)
 		return false
 	}
 	return true
@@ -183,14 +185,14 @@ func (c *compiler) node(n ast.Node) (fn, *Type) {
 	c.visits++
 	if c.visits > c.limits.Visits {
 		if c.visits == c.limits.Visits+1 {
-			c.fail(n, CodeTooLarge, "name the repeated parts with let", "the expression is too large: nested chains of comparisons or ?:")
+			c.fail(n, CodeTooLarge, "name the repeated parts with let", "the expression is too large: nested chains of comparisons or ?: (limits.expr_visits)")
 		}
 		return constant(nil), Any()
 	}
 	c.depth++
 	defer func() { c.depth-- }()
 	if c.depth > c.limits.Depth {
-		return c.fail(n, CodeTooLarge, "", "the expression is nested more than %d deep", c.limits.Depth)
+		return c.fail(n, CodeTooLarge, "", "the expression is nested more than %d deep (limits.expr_depth)", c.limits.Depth)
 	}
 	switch n := n.(type) {
 	case *ast.NilNode:
@@ -430,7 +432,7 @@ func (c *compiler) object(n *ast.MapNode) (fn, *Type) {
 // key charges for a computed key of an object.
 func (f *frame) key(k string) string {
 	if len(k) > f.limits.Key {
-		f.exceeded(fmt.Sprintf("a key of %d bytes; at most %d are allowed", len(k), f.limits.Key))
+		f.exceeded(fmt.Sprintf("a key of %d bytes; at most %d are allowed (limits.expr_key)", len(k), f.limits.Key))
 	}
 	f.alloc(len(k) + 16)
 	return k

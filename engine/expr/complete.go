@@ -354,6 +354,9 @@ func (c *compiler) candidates(fragment string) []Item {
 		}
 		if c.scope != nil {
 			for _, v := range c.scope.vars {
+				if v.Name == "" {
+					continue
+				}
 				detail := ""
 				if v.Call {
 					detail = v.Name + `("…")`
@@ -390,7 +393,9 @@ func (c *compiler) fittingFirst(items []Item) {
 	}
 	if c.scope != nil {
 		for _, v := range c.scope.vars {
-			note(known(v.Type))
+			if v.Name != "" {
+				note(known(v.Type))
+			}
 		}
 	}
 	if c.probe.predicate {

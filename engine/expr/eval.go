@@ -167,7 +167,7 @@ func (f *frame) step(n int) {
 	f.left -= n
 	if f.left < 0 || n < 0 {
 		f.left = 0
-		f.exceeded(fmt.Sprintf("the expression takes more than %d steps", f.limits.Steps))
+		f.exceeded(fmt.Sprintf("the expression takes more than %d steps (limits.expr_steps)", f.limits.Steps))
 	}
 }
 
@@ -176,7 +176,7 @@ func (f *frame) alloc(n int) {
 	f.bytes -= n
 	if f.bytes < 0 || n < 0 {
 		f.bytes = 0
-		f.exceeded(fmt.Sprintf("the expression takes more than %d bytes of memory", f.limits.Bytes))
+		f.exceeded(fmt.Sprintf("the expression takes more than %d bytes of memory (limits.expr_bytes)", f.limits.Bytes))
 	}
 	f.step(n >> 6)
 }
@@ -186,7 +186,7 @@ func (f *frame) copied(n int) {
 	f.copies -= n
 	if f.copies < 0 {
 		f.copies = 0
-		f.exceeded(fmt.Sprintf("the expression copies more than %d bytes", f.limits.Copies))
+		f.exceeded(fmt.Sprintf("the expression copies more than %d bytes (limits.expr_copies)", f.limits.Copies))
 	}
 	f.step(n >> 10)
 }

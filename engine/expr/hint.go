@@ -107,6 +107,11 @@ var unexpected = regexp.MustCompile(`^unexpected token (\w+)(?:\("((?:[^"\\]|\\.
 func syntaxMessage(msg string) string {
 	m := unexpected.FindStringSubmatch(msg)
 	switch {
+	case strings.HasPrefix(msg, "invalid ") && strings.HasSuffix(msg, "value out of range"):
+		if strings.HasPrefix(msg, "invalid float") {
+			return "the number is too large"
+		}
+		return "the number is more than a 64-bit integer holds; compute with decimal(\"…\"), or write a text"
 	case m == nil:
 		return strings.ToLower(msg[:1]) + msg[1:]
 	case m[1] == "EOF":

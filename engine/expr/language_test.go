@@ -167,6 +167,8 @@ func TestProblems(t *testing.T) {
 		{``, []string{`syntax 1:1 `}},
 		{`# > 1`, []string{`syntax 1:1 `}},
 		{"\xff", []string{`utf8 1:1 `}},
+		{`1 + 12345678901234567890`, []string{`syntax 1:24 `}},
+		{`1e999`, []string{`syntax 1:5 `}},
 
 		// A secret is never text.
 		{`secret("a") + "x"`, []string{`secret 1:13 give the secret whole to a field that takes one`}},
@@ -212,7 +214,7 @@ func TestErrors(t *testing.T) {
 		{`-x`, math.MinInt, `1:1: 0 - -9223372036854775808 is more than a 64-bit integer holds; use decimal()`},
 		{`x * 1e308`, 1e10, `1:3: the result isn't a finite number`},
 		{`(-1) ** x`, 0.5, `1:6: the result isn't a finite number`},
-		{`x + 1`, huge, `1:3: a number of 70 characters can't be computed with; at most 64 are allowed`},
+		{`x + 1`, huge, `1:3: a number of 70 characters can't be computed with; at most 64 are allowed (limits.expr_digits)`},
 		{`map(x, #)`, nil, `1:1: expected a list for map, got null; add ?? and a default`},
 		{`sort(x)`, []any{1, "a"}, `1:1: string can't be compared with number`},
 		{`"a" matches x`, "(", "1:5: a regular expression that can't be read: error parsing regexp: missing closing ): `(`"},

@@ -1,6 +1,8 @@
 package expr
 
 // Limits bound one source and one evaluation. A zero field means its default.
+// What exceeds one is told with the name of its setting: limits.expr_source for
+// Source, and so on.
 type Limits struct {
 	// Source is the longest expression, in bytes: 16 KiB.
 	Source int

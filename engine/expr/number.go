@@ -108,7 +108,7 @@ func (f *frame) decimal(v any) *apd.Decimal {
 	}
 	if len(text) > f.limits.Digits {
 		f.exceeded("a number of " + strconv.Itoa(len(text)) + " characters can't be computed with; at most " +
-			strconv.Itoa(f.limits.Digits) + " are allowed")
+			strconv.Itoa(f.limits.Digits) + " are allowed (limits.expr_digits)")
 	}
 	f.step(10)
 	d := new(apd.Decimal)
@@ -382,7 +382,7 @@ func (f *frame) interval(a, b any) any {
 	}
 	n := uint64(y) - uint64(x)
 	if n >= uint64(f.limits.Bytes/24) {
-		f.exceeded("the range " + strconv.Itoa(x) + ".." + strconv.Itoa(y) + " is too long")
+		f.exceeded("the range " + strconv.Itoa(x) + ".." + strconv.Itoa(y) + " is too long (limits.expr_bytes)")
 	}
 	f.alloc(24 * (int(n) + 1))
 	f.step(int(n) + 1)

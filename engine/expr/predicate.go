@@ -51,17 +51,12 @@ func (c *compiler) predicate(n *ast.BuiltinNode) (fn, *Type) {
 		if !ok {
 			return c.fail(n.Arguments[1], CodeArguments, "", "%s needs a predicate", n.Name)
 		}
-		frame := item{typ: it.item}
-		if n.Name == "reduce" {
-			frame.acc = Any()
-		}
-		before := c.visits
-		c.items = append(c.items, frame)
-		c.nesting = max(c.nesting, len(c.items))
 		it.bodyNode = pn.Node
-		it.body, it.bodyType = c.node(pn.Node)
-		c.items = c.items[:it.level]
-		it.weight = 2 + (c.visits-before)/2
+		if n.Name == "reduce" {
+			c.accumulate(&it)
+		} else {
+			c.turn(&it, nil)
+		}
 	} else {
 		level := it.level
 		c.nesting = max(c.nesting, level+1)
@@ -103,6 +98,61 @@ func (c *compiler) predicate(n *ast.BuiltinNode) (fn, *Type) {
 		return it.find(), Int().orNull()
 	}
 	return c.fail(n, CodeUnknownFunction, "", "unknown function %s", n.Name)
+}
+
+// turn compiles the body; acc is the type of #acc in it, nil where there is none.
+func (c *compiler) turn(it *iteration, acc *Type) {
+	before := c.visits
+	c.items = append(c.items, item{typ: it.item, acc: acc})
+	c.nesting = max(c.nesting, len(c.items))
+	it.body, it.bodyType = c.node(it.bodyNode)
+	c.items = c.items[:it.level]
+	it.weight = 2 + (c.visits-before)/2
+}
+
+const (
+	// maxPasses is how often the body of a reduce is compiled to find the type
+	// of #acc.
+	maxPasses = 3
+	// maxReduces is how many reduces may stand in each other whose #acc is
+	// typed: each multiplies the passes of those inside of it.
+	maxReduces = 2
+)
+
+// accumulate compiles the body of a reduce. #acc has the type of what it begins
+// with, widened by what the body makes of it until that adds nothing; where this
+// has no end, it is any.
+func (c *compiler) accumulate(it *iteration) {
+	if c.reduces >= maxReduces {
+		c.turn(it, Any())
+		return
+	}
+	c.reduces++
+	defer func() { c.reduces-- }()
+	problems, reads, slots, visits := len(c.problems), len(c.reads), c.slots, c.visits
+	sought := c.probe != nil && !c.probe.found
+	acc := it.first()
+	for range maxPasses {
+		c.turn(it, acc)
+		wider := union(acc, it.bodyType)
+		wrong := len(c.problems) > problems && it.bodyType.dyn // so that any would hide it
+		here := sought && c.probe.found                        // the body isn't whole yet
+		if same(wider, acc) || wrong || here || c.visits > c.limits.Visits {
+			return
+		}
+		// What this pass has found counts for nothing: another one follows.
+		acc = wider
+		c.problems, c.reads, c.slots, c.visits = c.problems[:problems], c.reads[:reads], slots, visits
+	}
+	c.turn(it, Any())
+}
+
+// first is the type of what a reduce begins with.
+func (it *iteration) first() *Type {
+	if it.third != nil {
+		return it.thirdType
+	}
+	return it.item
 }
 
 // each runs do for each item until it gives false, and charges for the turn.
@@ -344,12 +394,6 @@ func (f *frame) sorted(items, keys []any, descending bool) []any {
 }
 
 func (c *compiler) reduce(it *iteration) (fn, *Type) {
-	t := it.bodyType
-	if it.third != nil {
-		t = union(t, it.thirdType)
-	} else {
-		t = union(t, it.item)
-	}
 	return func(f *frame) any {
 		var acc any
 		has := it.third != nil
@@ -370,5 +414,5 @@ func (c *compiler) reduce(it *iteration) (fn, *Type) {
 			f.fail("reduce of an empty list needs a third argument, what to begin with")
 		}
 		return acc
-	}, t
+	}, union(it.bodyType, it.first())
 }

@@ -24,7 +24,7 @@ func compileRegexp(pattern string, limit int) (re *regexp.Regexp, size int, err 
 		return nil, 0, fmt.Errorf("a regular expression that can't be compiled: %w", err)
 	}
 	if len(prog.Inst) > limit {
-		return nil, 0, fmt.Errorf("a regular expression of %d instructions; at most %d are allowed", len(prog.Inst), limit)
+		return nil, 0, fmt.Errorf("a regular expression of %d instructions; at most %d are allowed (limits.expr_regexp)", len(prog.Inst), limit)
 	}
 	re, err = regexp.Compile(pattern)
 	if err != nil {

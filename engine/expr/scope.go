@@ -2,6 +2,7 @@ package expr
 
 // A Var is one name of a scope.
 type Var struct {
+	// Name is what an expression calls it; empty: its place is left free.
 	Name string
 	// Type is what the name stands for; nil: any.
 	Type *Type
@@ -40,7 +41,9 @@ func (s *Scope) names() []string {
 	}
 	out := make([]string, 0, len(s.vars))
 	for _, v := range s.vars {
-		out = append(out, v.Name)
+		if v.Name != "" {
+			out = append(out, v.Name)
+		}
 	}
 	return out
 }

@@ -1,9 +1,13 @@
 package expr
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
+
+	"github.com/cockroachdb/apd/v3"
 )
 
 // A Secret refers to a secret by name. It goes through an expression whole;
@@ -17,9 +21,9 @@ const referenceKey = "$secret"
 // For gives the same template, to be written into an input of type to: in the
 // places of its fields that take a secret (writeOnly in a schema), and in no
 // others, a secret becomes a reference, {"$secret":"name"}. Such a field takes a
-// secret or a text and refuses all else, so that no data can forge a reference:
-// what looks like one there fails, and what looks like one elsewhere is data,
-// which [References] doesn't find.
+// secret, or what else its schema allows, but never an object, so that no data
+// can forge a reference: what looks like one there fails, and what looks like
+// one elsewhere is data, which [References] doesn't find.
 func (t *Template) For(to *Type) *Template {
 	if to == nil || !to.secret {
 		return t
@@ -70,21 +74,28 @@ func (f *frame) appendFor(b []byte, v any, to *Type, depth int) []byte {
 	if depth > maxValueDepth {
 		f.exceeded("the value is nested too deeply to be written out")
 	}
+	if x, ok := v.(*Raw); ok {
+		// Data holds no secret, so whatever looks like one is forged.
+		r := references{}
+		if err := r.find(x.b, 0, to, depth); err != nil {
+			f.fail("%s", err)
+		}
+		if len(r.found) > 0 {
+			f.fail("%s", refused("object"))
+		}
+		f.step(len(x.b) / 16)
+		return f.appendJSON(b, x, depth)
+	}
 	if to.k&kSecret != 0 {
-		switch x := v.(type) {
-		case Secret:
+		if x, ok := v.(Secret); ok {
 			b = append(b, `{"`+referenceKey+`":`...)
 			return append(f.appendString(b, x.Name), '}')
-		case string:
-			return f.appendString(b, x)
-		case nil:
-			if to.nullable() {
-				return f.appendJSON(b, v, depth)
-			}
 		}
-		f.fail("a field that takes a secret takes secret(\"name\") or a text, got %s", kindName(v))
+		if !to.takes(v) {
+			f.fail("%s", refused(kindName(v)))
+		}
 	}
-	switch x := f.force(v).(type) {
+	switch x := v.(type) {
 	case []any:
 		b = append(b, '[')
 		for i, e := range x {
@@ -105,6 +116,28 @@ func (f *frame) appendFor(b []byte, v any, to *Type, depth int) []byte {
 	}
 }
 
+// refused says that a value can't be given to a field that takes a secret.
+func refused(kind string) error {
+	return fmt.Errorf(`a field that takes a secret takes secret("name") or a text, got %s`, kind)
+}
+
+// takes says whether a field that takes a secret may have this value instead.
+func (t *Type) takes(v any) bool {
+	switch v.(type) {
+	case string, time.Time, time.Duration:
+		return true // a secret is given in the place of a text
+	case nil:
+		return t.nullable()
+	case bool:
+		return t.k&kBool != 0
+	case int, float64, json.Number, *apd.Decimal:
+		return t.k&kNumber != 0
+	case []any:
+		return t.k&kList != 0
+	}
+	return false
+}
+
 // A Reference is the place of a secret in a document.
 type Reference struct {
 	// From and To enclose the reference in the document, in bytes.
@@ -115,8 +148,9 @@ type Reference struct {
 
 // References finds the references to secrets in a document that a template
 // wrote [Template.For] an input of type to, in their order. It looks only into
-// fields that take a secret; one that holds neither a text, nor null, nor a
-// reference is an error. The document must have passed [CheckJSON].
+// fields that take a secret; one that holds an object that is no reference, or
+// what its schema doesn't allow, is an error. The document must have passed
+// [CheckJSON].
 func References(doc []byte, to *Type) ([]Reference, error) {
 	var r references
 	from := skipSpace(doc, 0)
@@ -138,8 +172,10 @@ func (r *references) find(b []byte, i int, to *Type, depth int) error {
 		return nil
 	case depth > maxValueDepth:
 		return errors.New("the document is nested too deeply")
-	case to.k&kSecret != 0:
-		return r.secret(b, i)
+	case to.k&kSecret != 0 && b[i] == '{':
+		return r.reference(b, i)
+	case to.k&kSecret != 0 && !to.takesJSON(b[i]):
+		return refused(jsonKind(b[i]))
 	}
 	closing := byte(']')
 	switch b[i] {
@@ -166,16 +202,74 @@ func (r *references) find(b []byte, i int, to *Type, depth int) error {
 	return nil
 }
 
-// secret reads the value of a field that takes a secret.
-func (r *references) secret(b []byte, i int) error {
-	end := skipValue(b, i)
-	if b[i] == '"' || b[i] == 'n' {
-		return nil
+// takesJSON is takes for the first byte of a JSON value that is no object.
+func (t *Type) takesJSON(first byte) bool {
+	switch first {
+	case '"', 'n':
+		return true
+	case 't', 'f':
+		return t.k&kBool != 0
+	case '[':
+		return t.k&kList != 0
 	}
+	return t.k&kNumber != 0
+}
+
+// jsonKind names the kind of a JSON value by its first byte.
+func jsonKind(first byte) string {
+	switch first {
+	case '"':
+		return "string"
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "boolean"
+	case '[':
+		return "list"
+	case '{':
+		return "object"
+	}
+	return "number"
+}
+
+// reference reads an object in a field that takes a secret.
+func (r *references) reference(b []byte, i int) error {
+	end := skipValue(b, i)
 	name, ok := strings.CutPrefix(string(b[i:end]), `{"`+referenceKey+`":"`)
 	if !ok || !strings.HasSuffix(name, `"}`) || skipString(b, i+len(`{"":`)+len(referenceKey)) != end-1 {
-		return fmt.Errorf("a field that takes a secret holds neither a text nor a reference, at offset %d", i)
+		return refused("object")
 	}
 	r.found = append(r.found, Reference{From: i, To: end, Name: unescape([]byte(strings.TrimSuffix(name, `"}`)))})
 	return nil
+}
+
+// maxSecretName is how long a secret's name may be, in bytes.
+const maxSecretName = 64
+
+// secretName tells what is wrong with the name of a secret, and what would be
+// right. The name of an environment variable must say which secret it is, so
+// that no two names may differ in their case or in a dash alone.
+func secretName(name string) (wrong, hint string) {
+	var b strings.Builder
+	for i, r := range strings.ToLower(name) {
+		switch {
+		case 'a' <= r && r <= 'z', i > 0 && ('0' <= r && r <= '9' || r == '_'):
+			b.WriteRune(r)
+		case b.Len() > 0:
+			b.WriteByte('_')
+		}
+	}
+	right := strings.TrimRight(b.String(), "_")
+	if strings.HasSuffix(name, "_") {
+		right = b.String()
+	}
+	switch {
+	case len(name) > maxSecretName:
+		return fmt.Sprintf("the name of a secret has %d bytes; at most %d are allowed", len(name), maxSecretName), ""
+	case right == name && name != "":
+		return "", ""
+	case right != "":
+		hint = "call it " + quoted(right)
+	}
+	return "the name of a secret is of a-z, 0-9 and _, beginning with a letter, not " + clip(name), hint
 }

@@ -10,6 +10,8 @@ import (
 const secretSchema = `{"type":"object","additionalProperties":false,"required":["url"],"properties":{
  "url":{"type":"string"},"token":{"type":"string","writeOnly":true},"body":{},
  "headers":{"type":"object","additionalProperties":{"type":["string","null"],"writeOnly":true}},
+ "query":{"type":["object","null"],"additionalProperties":{"type":["string","number","boolean","null","array"],"writeOnly":true,
+  "items":{"type":["string","number","boolean","null"],"writeOnly":true}}},
  "logins":{"type":"array","items":{"type":"object","properties":{"user":{"type":"string"},"password":{"type":"string","writeOnly":true}}}}}}`
 
 // A secret becomes a reference in a field that takes one, and nowhere else; data
@@ -26,7 +28,7 @@ func TestSecretsInTheirFields(t *testing.T) {
 		names      []string
 	}{
 		{"token", `${{ secret("k") }}`, nil, `{"token":{"$secret":"k"}}`, []string{"k"}},
-		{"token", `${{ x ? secret("a\"b") : secret("c") }}`, true, `{"token":{"$secret":"a\"b"}}`, []string{`a"b`}},
+		{"token", `${{ x ? secret("a_b") : secret("c") }}`, true, `{"token":{"$secret":"a_b"}}`, []string{`a_b`}},
 		{"token", `plain`, nil, `{"token":"plain"}`, nil},
 		{"token", `${{ x }}`, "text", `{"token":"text"}`, nil},
 		{"token", `${{ x }}`, `{"$secret":"admin"}`, `{"token":"{\"$secret\":\"admin\"}"}`, nil},
@@ -38,6 +40,17 @@ func TestSecretsInTheirFields(t *testing.T) {
 		{"headers", `${{ {a: x} }}`, forged, `error: a field that takes a secret takes secret("name") or a text, got object`, nil},
 		{"headers", `${{ x }}`, NewRaw([]byte(`{"a":{"$secret":"admin"}}`)), `error: a field that takes a secret takes secret("name") or a text, got object`, nil},
 		{"logins", `${{ [{user: "u", password: secret("p")}, {user: x}] }}`, "v", `{"logins":[{"password":{"$secret":"p"},"user":"u"},{"user":"v"}]}`, []string{"p"}},
+		{
+			"query", `${{ {a: secret("k"), b: [1, secret("l"), "t", null, true], c: 2.5, d: null} }}`, nil,
+			`{"query":{"a":{"$secret":"k"},"b":[1,{"$secret":"l"},"t",null,true],"c":2.5,"d":null}}`,
+			[]string{"k", "l"},
+		},
+		{"query", `${{ x }}`, NewRaw([]byte(`{"z":1.50, "a":[true,"t"],"b":null}`)), `{"query":{"z":1.50, "a":[true,"t"],"b":null}}`, nil},
+		{"query", `${{ x }}`, nil, `{"query":null}`, nil},
+		{"query", `${{ {a: [x]} }}`, forged, `error: a field that takes a secret takes secret("name") or a text, got object`, nil},
+		{"query", `${{ x }}`, NewRaw([]byte(`{"a":[1,{"$secret":"admin"}]}`)), `error: a field that takes a secret takes secret("name") or a text, got object`, nil},
+		{"query", `${{ x }}`, NewRaw([]byte(`{"a":[[1]]}`)), `error: a field that takes a secret takes secret("name") or a text, got list`, nil},
+		{"query", `${{ {a: {b: 1}} }}`, nil, `error: a field that takes a secret takes secret("name") or a text, got object`, nil},
 		{"body", `${{ x }}`, forged, `{"body":{"$secret":"admin"}}`, nil},
 		{"url", `${{ x }}`, forged, `{"url":{"$secret":"admin"}}`, nil}, // a text is expected, which the connector says
 		{"url", `${{ secret("k") }}`, nil, `error: a secret can't be written out`, nil},
@@ -118,5 +131,37 @@ func TestSecretsAreTyped(t *testing.T) {
 	}
 	if s := string(token.Schema()); s != `{"type":"string","writeOnly":true}` {
 		t.Error(s)
+	}
+}
+
+// A name must tell which environment variable it is: none has a twin.
+func TestSecretNames(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"forms": "", "a": "", "api_key2": "", "a_": "",
+		"api-key":               `the name of a secret is of a-z, 0-9 and _, beginning with a letter, not "api-key"; call it "api_key"`,
+		"API_KEY":               `the name of a secret is of a-z, 0-9 and _, beginning with a letter, not "API_KEY"; call it "api_key"`,
+		"2fa":                   `the name of a secret is of a-z, 0-9 and _, beginning with a letter, not "2fa"; call it "fa"`,
+		"":                      `the name of a secret is of a-z, 0-9 and _, beginning with a letter, not ""`,
+		"ü":                     `the name of a secret is of a-z, 0-9 and _, beginning with a letter, not "ü"`,
+		"-":                     `the name of a secret is of a-z, 0-9 and _, beginning with a letter, not "-"`,
+		strings.Repeat("a", 65): `the name of a secret has 65 bytes; at most 64 are allowed`,
+	} {
+		tpl, problems := Text(`${{ secret("`+name+`") }}`, nil)
+		if want == "" {
+			if tpl == nil {
+				t.Errorf("%q: %v", name, problems)
+			} else if diff := cmp.Diff([]string{name}, tpl.Secrets()); diff != "" {
+				t.Error(diff)
+			}
+			continue
+		}
+		if len(problems) != 1 || problems[0].Code != CodeSecret || strings.TrimPrefix(problems[0].String(), "1:12: ") != want {
+			t.Errorf("%q: %v, want %s", name, problems, want)
+		}
+	}
+	both := Object([]Member{{"b", mustText(t, `${{ secret("b") }}`)}, {"a", List([]*Template{mustText(t, `${{ true ? secret("a") : secret("b") }}`)})}, {"c", Literal([]byte(`1`))}})
+	if diff := cmp.Diff([]string{"a", "b"}, both.Secrets()); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -14,7 +14,8 @@ type Source struct {
 	// Expression is the place's source, as it is written.
 	Expression string
 	// Reads are the paths of the values that it may read, sorted: such as
-	// trigger.body.task.title, steps.entry.body.id and step("entry").status.
+	// trigger.body.task.title, steps.entry.body.id, step("entry").status and
+	// secret("forms").
 	// A path ends where the data decides how it goes on: what is taken of a
 	// list's items or by a computed name counts as the list or the object.
 	Reads []string
@@ -42,6 +43,22 @@ func (t *Template) sources(pointer string, out *[]Source) {
 		}
 	case constantNode, brokenNode:
 	}
+}
+
+// secretRead begins what stands among the reads for secret("name").
+const secretRead = `secret("`
+
+// Secrets gives the names of the secrets that the value may refer to, sorted.
+func (t *Template) Secrets() []string {
+	var names []string
+	for _, s := range t.Sources() {
+		for _, r := range s.Reads {
+			if name, ok := strings.CutPrefix(r, secretRead); ok {
+				names = append(names, strings.TrimSuffix(name, `")`))
+			}
+		}
+	}
+	return distinct(names)
 }
 
 // pointerName is a name as a part of a JSON pointer.

@@ -100,9 +100,12 @@ func TestExpr(t *testing.T) {
 		}
 	}
 	for src, want := range map[string]string{
-		`${{ 1 }} == 2`:  `1:1: one expression is expected, not a text; write all of it in one ${{ }}, or none of it`,
-		`${{ 1`:          `1:1: ${{ isn't closed by }}; a literal ${{ is written $${{`,
-		" ${{ tigger }}": `1:6: unknown name tigger; did you mean "trigger"?`,
+		`${{ 1 }} == 2`:         `1:1: one expression is expected, not a text; write all of it in one ${{ }}, or none of it`,
+		`${{ 1`:                 `1:1: ${{ isn't closed by }}; a literal ${{ is written $${{`,
+		"12345678901234567890":  `1:20: the number is more than a 64-bit integer holds; compute with decimal("…"), or write a text`,
+		"0x1ffffffffffffffffff": `1:21: the number is more than a 64-bit integer holds; compute with decimal("…"), or write a text`,
+		"1e999":                 `1:5: the number is too large`,
+		" ${{ tigger }}":        `1:6: unknown name tigger; did you mean "trigger"?`,
 	} {
 		if _, problems := Expr(src, newScope(t)); len(problems) != 1 || problems[0].String() != want {
 			t.Errorf("%s: %v", src, problems)

@@ -156,6 +156,15 @@ func (t *Type) Prop(name string) (typ *Type, optional, ok bool) {
 	return p.typ, p.opt, true
 }
 
+// Field is the type of a member as a field that is filled in: a named one, or
+// what the others may be; nil when nothing is known of it.
+func (t *Type) Field(name string) *Type {
+	if t == nil {
+		return nil
+	}
+	return t.field(name)
+}
+
 // Props gives the named members, sorted by name.
 func (t *Type) Props() []Prop {
 	if t == nil || len(t.props) == 0 {
@@ -334,6 +343,24 @@ func union(a, b *Type) *Type {
 	r.enum = mergeEnum(a, b)
 	r.count()
 	return bounded(r)
+}
+
+// same says that two types take the same values, as far as they tell.
+func same(a, b *Type) bool {
+	if a == b {
+		return true
+	}
+	if a == nil || b == nil || a.dyn != b.dyn || a.k != b.k || a.secret != b.secret || a.size != b.size ||
+		len(a.props) != len(b.props) || !slices.Equal(a.enum, b.enum) {
+		return false
+	}
+	for i := range a.props {
+		p, q := &a.props[i], &b.props[i]
+		if p.name != q.name || p.opt != q.opt || !same(p.typ, q.typ) {
+			return false
+		}
+	}
+	return same(a.elem, b.elem) && same(a.extra, b.extra)
 }
 
 func mergeProps(a, b *Type) []prop {
