@@ -60,8 +60,13 @@ func writeDuration(t time.Duration) string {
 
 func (b *builder) integer(name string, n int) {
 	if n != 0 {
-		b.value(name, &Value{Kind: Number, Text: strconv.Itoa(n)})
+		b.number(name, n)
 	}
+}
+
+// number is written also when it is 0.
+func (b *builder) number(name string, n int) {
+	b.value(name, &Value{Kind: Number, Text: strconv.Itoa(n)})
 }
 
 func (b *builder) float(name string, n *float64) {
@@ -93,21 +98,36 @@ func (d *Document) tree(layout bool) *Value {
 	}
 	trigger := newBuilder()
 	trigger.text("use", d.Trigger.Use)
+	trigger.text("connection", d.Trigger.Connection)
 	trigger.value("with", d.Trigger.With)
+	trigger.value("filter", d.Trigger.Filter)
 	trigger.duration("every", d.Trigger.Every)
 	trigger.text("cron", d.Trigger.Cron)
 	trigger.text("time_zone", d.Trigger.TimeZone)
 	b.value("trigger", &trigger.v)
-	steps := &Value{Kind: List}
-	for i := range d.Steps {
-		steps.Items = append(steps.Items, d.Steps[i].tree())
+	b.value("steps", treeOf(d.Steps))
+	if len(d.OnFailure) > 0 {
+		b.value("on_failure", treeOf(d.OnFailure))
 	}
-	b.value("steps", steps)
+	if d.Dedupe != nil {
+		dedupe := newBuilder()
+		dedupe.value("key", d.Dedupe.Key)
+		dedupe.duration("window", d.Dedupe.Window)
+		b.value("dedupe", &dedupe.v)
+	}
 	b.duration("timeout", d.Timeout)
 	if layout {
 		b.value("layout", d.Layout)
 	}
 	return &b.v
+}
+
+func treeOf(steps []Step) *Value {
+	list := &Value{Kind: List}
+	for i := range steps {
+		list.Items = append(list.Items, steps[i].tree())
+	}
+	return list
 }
 
 func (s *Step) tree() *Value {
@@ -118,8 +138,13 @@ func (s *Step) tree() *Value {
 	}
 	b.value("if", s.If)
 	b.text("use", s.Use)
+	b.text("connection", s.Connection)
 	b.value("with", s.With)
 	b.text("on_unknown", s.OnUnknown)
+	b.value("success_when", s.SuccessWhen)
+	if s.Paginate != nil {
+		b.value("paginate", s.Paginate.tree())
+	}
 	b.value("set", s.Set)
 	if s.Respond != nil {
 		respond := newBuilder()

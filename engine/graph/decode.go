@@ -12,7 +12,8 @@ import (
 type decoder struct {
 	lim      Limits
 	problems *problems
-	steps    map[string]int // index of each id, of the first that has it
+	steps    map[string]place // of each id, of the first step that has it
+	count    int              // of the steps of all lists
 }
 
 // key is one key of an object of the format.
@@ -186,7 +187,17 @@ func documentKeys() []key[Document] {
 				d.trigger(&to.Trigger, m.Value, at)
 			}
 		}},
-		{"steps", func(d *decoder, to *Document, m Member, at *path) { to.Steps = d.list(m.Value, at) }},
+		{"steps", func(d *decoder, to *Document, m Member, at *path) {
+			to.Steps = d.list(m.Value, at, "a graph needs at least one step")
+		}},
+		{"on_failure", func(d *decoder, to *Document, m Member, at *path) {
+			to.OnFailure = d.list(m.Value, at, "on_failure needs at least one step")
+		}},
+		{"dedupe", func(d *decoder, to *Document, m Member, at *path) {
+			if d.want(m.Value, at, Object) {
+				to.Dedupe = d.dedupe(m.Value, at)
+			}
+		}},
 		{"timeout", func(d *decoder, to *Document, m Member, at *path) { to.Timeout = d.duration(m.Value, at) }},
 		{"layout", func(_ *decoder, to *Document, m Member, _ *path) {
 			if m.Value.Kind != Null {
@@ -199,9 +210,28 @@ func documentKeys() []key[Document] {
 func (d *decoder) document(v *Value) *Document {
 	to := &Document{Format: Version}
 	object(d, to, v, nil, documentKeys(), []string{
-		"concurrency", "dedupe", "debounce", "rate", "on_failure", "retention", "vars", "durability",
+		"concurrency", "debounce", "rate", "retention", "vars", "durability",
 	})
 	d.present(v, nil, "name", "trigger", "steps")
+	// `after` can tell of a step in the other list only when both are read.
+	d.orders(to.Steps, v.Get("steps"), "steps")
+	d.orders(to.OnFailure, v.Get("on_failure"), "on_failure")
+	return to
+}
+
+func (d *decoder) dedupe(v *Value, at *path) *Dedupe {
+	to := &Dedupe{}
+	object(d, to, v, at, []key[Dedupe]{
+		{"key", func(d *decoder, to *Dedupe, m Member, at *path) {
+			if d.want(m.Value, at, String) {
+				to.Key = m.Value
+			}
+		}},
+		{"window", func(d *decoder, to *Dedupe, m Member, at *path) { to.Window = d.duration(m.Value, at) }},
+	}, nil)
+	if v.Get("key") == nil && v.Get("window") == nil {
+		d.fail(v, at, "required", `dedupe wants "key", "window" or both`)
+	}
 	return to
 }
 
@@ -233,6 +263,16 @@ func (d *decoder) use(v *Value, at *path) string {
 	return s
 }
 
+// connection is the name of a connection, "" if it isn't one.
+func (d *decoder) connection(v *Value, at *path) string {
+	s := d.limited(v, at, maxConnection)
+	if v.Kind == String && !isConnection(s) {
+		d.fail(v, at, "pattern", "a connection's name begins with a-z and is of a-z, 0-9, _ and dashes, not %q", clip(s))
+		return ""
+	}
+	return s
+}
+
 // with is an object, nil if it isn't one.
 func (d *decoder) with(v *Value, at *path) *Value {
 	if !d.want(v, at, Object) {
@@ -257,7 +297,11 @@ func (d *decoder) trigger(to *Trigger, v *Value, at *path) {
 		{"use", func(d *decoder, to *Trigger, m Member, at *path) {
 			to.Use, to.UsePos = d.use(m.Value, at), pos(m.Value)
 		}},
+		{"connection", func(d *decoder, to *Trigger, m Member, at *path) {
+			to.Connection, to.ConnectionPos = d.connection(m.Value, at), pos(m.Value)
+		}},
 		{"with", func(d *decoder, to *Trigger, m Member, at *path) { to.With = d.with(m.Value, at) }},
+		{"filter", func(d *decoder, to *Trigger, m Member, at *path) { to.Filter = d.condition(m.Value, at) }},
 		{"every", func(d *decoder, to *Trigger, m Member, at *path) {
 			to.Every, to.EveryPos = d.duration(m.Value, at), pos(m.Value)
 		}},
@@ -267,6 +311,6 @@ func (d *decoder) trigger(to *Trigger, v *Value, at *path) {
 		{"time_zone", func(d *decoder, to *Trigger, m Member, at *path) {
 			to.TimeZone, to.TimeZonePos = d.times(m.Value, at, "an IANA name such as Europe/Berlin"), pos(m.Value)
 		}},
-	}, []string{"connection", "filter"})
+	}, nil)
 	d.present(v, at, "use")
 }

@@ -32,6 +32,11 @@ type Document struct {
 	Trigger Trigger
 	// Steps are in written order.
 	Steps []Step
+	// OnFailure are the steps that run when the run has failed, in written order
+	// (semantics.md G15); nil when there are none.
+	OnFailure []Step
+	// Dedupe tells events apart; nil: as the trigger does.
+	Dedupe *Dedupe
 	// Timeout limits a run from its start; 0: DefaultTimeout.
 	Timeout time.Duration
 	// Layout holds the positions of an editor's boxes, any value; nil when there
@@ -55,6 +60,10 @@ type Trigger struct {
 	Use string
 	// With is the trigger's config, an object, or nil.
 	With *Value
+	// Connection names what its requests are sent with; "": nothing is added.
+	Connection string
+	// Filter is a text or a boolean: which events start a run; nil: all do.
+	Filter *Value
 	// Every is how often a poll is asked; 0 leaves it to the connector.
 	Every time.Duration
 	// Cron is when a poll is asked, in place of Every: a cron expression in
@@ -62,7 +71,20 @@ type Trigger struct {
 	Cron, TimeZone string
 	// Pos is where the trigger stands; the others are where the values of its
 	// keys do.
-	Pos, UsePos, EveryPos, CronPos, TimeZonePos Pos
+	Pos, UsePos, ConnectionPos, EveryPos, CronPos, TimeZonePos Pos
+}
+
+// DefaultWindow is how long the key of an event is known when the graph doesn't
+// say so.
+const DefaultWindow = 24 * time.Hour
+
+// Dedupe tells events apart by a key: of those that have the same within a
+// window, the first one starts a run.
+type Dedupe struct {
+	// Key is a text, an expression; nil: the key that the trigger gives.
+	Key *Value
+	// Window is counted from the first of them; 0: DefaultWindow.
+	Window time.Duration
 }
 
 // Verb is what a step does.
@@ -95,8 +117,8 @@ func (v Verb) String() string {
 type Step struct {
 	// ID is [a-z][a-z0-9_]*, unique in the graph.
 	ID string
-	// After are the ids of the predecessors; it counts only if AfterSet. Left
-	// out, the step follows the one above (G1).
+	// After are the ids of the predecessors, steps of the same list; it counts
+	// only if AfterSet. Left out, the step follows the one above (G1).
 	After    []string
 	AfterSet bool
 	// If is a text or a boolean; nil: the step always runs.
@@ -105,10 +127,18 @@ type Step struct {
 	Verb Verb
 	// Use is the connector and its action, as Trigger.Use (verb use).
 	Use string
+	// Connection names what its requests are sent with (verb use); "": nothing is
+	// added.
+	Connection string
 	// With is the action's input, an object, or nil (verb use).
 	With *Value
 	// OnUnknown is "", "retry" or "fail" (verb use, G21).
 	OnUnknown string
+	// SuccessWhen is a text or a boolean: whether a result is a success (verb
+	// use); nil: as the action says.
+	SuccessWhen *Value
+	// Paginate is nil when one call is all (verb use).
+	Paginate *Paginate
 	// Set is the value (verb set).
 	Set *Value
 	// Respond is the answer (verb respond).
@@ -121,10 +151,11 @@ type Step struct {
 	// Timeout limits one attempt; 0: none.
 	Timeout time.Duration
 
-	// Pointer is the step's JSON pointer, such as "/steps/0".
+	// Pointer is the step's JSON pointer, such as "/steps/0" or "/on_failure/0".
 	Pointer string
-	// Pos and UsePos are where the step and its `use` stand.
-	Pos, UsePos Pos
+	// Pos, UsePos and ConnectionPos are where the step and the values of its keys
+	// stand.
+	Pos, UsePos, ConnectionPos Pos
 }
 
 // Respond is the answer to the waiting caller; nil parts were left out.

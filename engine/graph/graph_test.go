@@ -179,6 +179,23 @@ steps:
 	}
 }
 
+// on_failure is part of what a graph means, and may stand above the steps.
+func TestG15OnFailure(t *testing.T) {
+	t.Parallel()
+	const head, steps, after = "name: g15\ntrigger: {use: manual}\n", "steps: [{id: a, set: 1}]\n", "on_failure: [{id: b, set: 1}, {id: c, after: [b], set: 1}]\n"
+	doc := mustParse(t, head+after+steps)
+	var got []string
+	for _, s := range doc.OnFailure {
+		got = append(got, fmt.Sprintf("%s %s %v", s.ID, s.Pointer, s.After))
+	}
+	if diff := cmp.Diff([]string{"b /on_failure/0 []", "c /on_failure/1 [b]"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if mustParse(t, head+steps+after).Digest() != doc.Digest() || mustParse(t, head+steps).Digest() == doc.Digest() {
+		t.Error("the digest says where on_failure stands, or not that it is there")
+	}
+}
+
 func TestDigest(t *testing.T) {
 	t.Parallel()
 	const head = "name: d\ntrigger: {use: manual}\n"
@@ -270,6 +287,8 @@ func TestSec12Limits(t *testing.T) {
 		{"160 deep is only no graph", deep("[", "]", 160), graph.JSON, "type"},
 		{"1,001 steps", steps(1001), graph.YAML, "limit"},
 		{"1,000 steps", steps(1000), graph.YAML, ""},
+		{"1,000 steps and one of on_failure", steps(1000) + "on_failure: [{id: f, set: 1}]\n", graph.YAML, "limit"},
+		{"999 steps and one of on_failure", steps(999) + "on_failure: [{id: f, set: 1}]\n", graph.YAML, ""},
 		{"aliases of aliases", "a: &a [x]\nb: &b [*a,*a]\nname: [*b,*b]", graph.YAML, "not_allowed"},
 		{"anchor of nothing", "a: *b", graph.YAML, "syntax"},
 		{"150,000 values on one line", "[" + strings.Repeat("a: 1, ", 150_000) + "]", graph.YAML, "type"},

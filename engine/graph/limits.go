@@ -50,6 +50,8 @@ const (
 	maxExponent = 400
 	// maxUse is the length of a `use`: two names and the dot.
 	maxUse = 129
+	// maxConnection is the length of a connection's name.
+	maxConnection = 64
 )
 
 func (l Limits) orDefaults() Limits {

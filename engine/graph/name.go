@@ -28,6 +28,19 @@ func isName(s string) bool {
 	return true
 }
 
+// isConnection says whether s is [a-z][a-z0-9_-]*.
+func isConnection(s string) bool {
+	if s == "" || s[0] < 'a' || s[0] > 'z' {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
 // isUse says whether s is an id, or two with a dot between.
 func isUse(s string) bool {
 	connector, member, dotted := strings.Cut(s, ".")

@@ -2,24 +2,37 @@ package graph
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
-// list reads the steps, then checks what lies between them.
-func (d *decoder) list(v *Value, at *path) []Step {
+// A place is that of a step in the document.
+type place struct {
+	// list is the key of its list: "steps" or "on_failure".
+	list  string
+	index int
+}
+
+// list reads the steps of a list; empty tells that there are none. What lies
+// between them is checked by orders.
+func (d *decoder) list(v *Value, at *path, empty string) []Step {
 	if !d.want(v, at, List) {
 		return nil
 	}
-	switch n := len(v.Items); {
-	case n == 0:
-		d.fail(v, at, "required", "a graph needs at least one step")
-	case n > d.lim.Steps:
-		d.fail(v, at, "limit", "a graph may have at most %d steps, not %d", d.lim.Steps, n)
+	d.count += len(v.Items)
+	switch {
+	case len(v.Items) == 0:
+		d.fail(v, at, "required", "%s", empty)
+		return nil
+	case d.count > d.lim.Steps:
+		d.fail(v, at, "limit", "a graph may have at most %d steps, not %d", d.lim.Steps, d.count)
 		d.problems.fatal = true
 		return nil
 	}
 	steps := make([]Step, len(v.Items))
-	d.steps = make(map[string]int, len(v.Items))
+	if d.steps == nil {
+		d.steps = make(map[string]place, len(v.Items))
+	}
 	keys := stepKeys()
 	for i, item := range v.Items {
 		child := at.item(i)
@@ -33,17 +46,22 @@ func (d *decoder) list(v *Value, at *path) []Step {
 		}
 		if first, taken := d.steps[id]; taken {
 			d.fail(item.Get("id"), child.member("id"), "duplicate_id",
-				"the id %q is taken by %s; ids are unique in a graph", id, steps[first].Pointer)
+				"the id %q is taken by %s; ids are unique in a graph", id, Pointer("", first.list, strconv.Itoa(first.index)))
 			continue
 		}
-		d.steps[id] = i
-	}
-	for i, item := range v.Items {
-		if after := item.Get("after"); after != nil && steps[i].AfterSet {
-			d.order(steps, i, after, at.item(i).member("after"))
-		}
+		d.steps[id] = place{at.name, i}
 	}
 	return steps
+}
+
+// orders checks what lies between the steps of the list under a key.
+func (d *decoder) orders(steps []Step, v *Value, list string) {
+	var root *path
+	for i := range steps {
+		if after := v.Items[i].Get("after"); after != nil && steps[i].AfterSet {
+			d.order(steps, i, list, after, root.member(list).item(i).member("after"))
+		}
+	}
 }
 
 func stepKeys() []key[Step] {
@@ -60,18 +78,23 @@ func stepKeys() []key[Step] {
 			}
 		}},
 		{"if", func(d *decoder, to *Step, m Member, at *path) {
-			if m.Value.Kind != String && m.Value.Kind != Bool {
-				d.fail(m.Value, at, "type", "must be an expression or a boolean, not %s", m.Value.Kind)
-				return
-			}
-			to.If = m.Value
+			to.If = d.condition(m.Value, at)
 		}},
 		{"use", func(d *decoder, to *Step, m Member, at *path) {
 			to.Use, to.UsePos = d.use(m.Value, at), pos(m.Value)
 		}},
+		{"connection", func(d *decoder, to *Step, m Member, at *path) {
+			to.Connection, to.ConnectionPos = d.connection(m.Value, at), pos(m.Value)
+		}},
 		{"with", func(d *decoder, to *Step, m Member, at *path) { to.With = d.with(m.Value, at) }},
 		{"on_unknown", func(d *decoder, to *Step, m Member, at *path) {
 			to.OnUnknown = d.oneOf(m.Value, at, "retry", "fail")
+		}},
+		{"success_when", func(d *decoder, to *Step, m Member, at *path) { to.SuccessWhen = d.condition(m.Value, at) }},
+		{"paginate", func(d *decoder, to *Step, m Member, at *path) {
+			if d.want(m.Value, at, Object) {
+				to.Paginate = d.paginate(m.Value, at)
+			}
 		}},
 		{"set", func(_ *decoder, to *Step, m Member, _ *path) { to.Set = m.Value }},
 		{"respond", func(d *decoder, to *Step, m Member, at *path) {
@@ -101,7 +124,7 @@ func laterVerbs() []string { return []string{"steps", "choose", "wait", "call", 
 
 func laterModifiers() []string {
 	return []string{
-		"for_each", "concurrency", "while", "max_iterations", "connection", "success_when", "paginate", "filter", "send_nulls",
+		"for_each", "concurrency", "while", "max_iterations", "filter", "send_nulls",
 	}
 }
 
@@ -137,12 +160,21 @@ func (d *decoder) verb(to *Step, v *Value, at *path) {
 		d.fail(v, at, "verb", "a step has exactly one verb; this one has %s", strings.Join(verbs, " and "))
 	}
 	if len(verbs) == 1 && verbs[0] != "use" {
-		for _, name := range []string{"with", "on_unknown"} {
+		for _, name := range []string{"connection", "with", "on_unknown", "success_when", "paginate"} {
 			if x := v.Get(name); x != nil {
 				d.fail(x, at.member(name), "unknown_field", "%q belongs to use; this step has %s", name, verbs[0])
 			}
 		}
 	}
+}
+
+// condition is an expression or a boolean.
+func (d *decoder) condition(v *Value, at *path) *Value {
+	if v.Kind != String && v.Kind != Bool {
+		d.fail(v, at, "type", "must be an expression or a boolean, not %s", v.Kind)
+		return nil
+	}
+	return v
 }
 
 func (d *decoder) respond(v *Value, at *path) *Respond {
@@ -205,7 +237,7 @@ func (d *decoder) retry(v *Value, at *path) *Retry {
 
 // order checks `after` of the step at index i (G1): it names steps above, so
 // that no cycle can be written.
-func (d *decoder) order(steps []Step, i int, after *Value, at *path) {
+func (d *decoder) order(steps []Step, i int, list string, after *Value, at *path) {
 	seen := make(map[string]bool, len(after.Items))
 	for n, item := range after.Items {
 		if item.Kind != String {
@@ -217,6 +249,7 @@ func (d *decoder) order(steps []Step, i int, after *Value, at *path) {
 		id := item.Text
 		where := at.item(n)
 		target, known := d.steps[id]
+		below := target.index > i
 		switch {
 		case seen[id]:
 			d.fail(item, where, "duplicate", "%q stands twice in after", clip(id))
@@ -231,9 +264,11 @@ func (d *decoder) order(steps []Step, i int, after *Value, at *path) {
 				Pointer: where.String(), Line: item.Line, Column: item.Column, Code: "unknown_step",
 				Message: fmt.Sprintf("there is no step %q", clip(id)), Suggestion: didYouMean(id, above),
 			})
-		case target > i && d.follows(steps, target, i):
+		case target.list != list:
+			d.fail(item, where, "order", "%q stands in %s; after names steps above in the same list", id, target.list)
+		case below && d.follows(steps, list, target.index, i):
 			d.fail(item, where, "order", "%q comes after this step, so this would be a cycle; after names steps above", id)
-		case target > i:
+		case below:
 			d.fail(item, where, "order", "%q stands below; after names steps above, so that no cycle can be drawn", id)
 		}
 		seen[id] = true
@@ -241,8 +276,8 @@ func (d *decoder) order(steps []Step, i int, after *Value, at *path) {
 }
 
 // follows says whether the step at index from comes after the step at index
-// to, by any chain.
-func (d *decoder) follows(steps []Step, from, to int) bool {
+// to of the same list, by any chain.
+func (d *decoder) follows(steps []Step, list string, from, to int) bool {
 	open, seen := []int{from}, make([]bool, len(steps))
 	for len(open) > 0 {
 		i := open[len(open)-1]
@@ -261,8 +296,8 @@ func (d *decoder) follows(steps []Step, from, to int) bool {
 			continue
 		}
 		for _, id := range steps[i].After {
-			if next, ok := d.steps[id]; ok {
-				open = append(open, next)
+			if next, ok := d.steps[id]; ok && next.list == list {
+				open = append(open, next.index)
 			}
 		}
 	}

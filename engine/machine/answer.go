@@ -49,11 +49,27 @@ func (m *Machine) respond(sc *scope, s *program.Step) ([]byte, *Error) {
 		return nil, err
 	}
 	a.Body = body
-	if !m.answered {
-		m.answered = true
+	if m.answered == nil {
+		m.answered = s
 		m.emit(a)
 	}
 	return body, nil
+}
+
+// answeredBy is the id of the step that has answered the caller, "" if none has.
+func (m *Machine) answeredBy() string {
+	if m.answered == nil {
+		return ""
+	}
+	return m.answered.ID
+}
+
+// warnings tells what was odd about a step that has settled (G25).
+func (m *Machine) warnings(s *program.Step) []string {
+	if s.Verb != program.Respond || m.slots[s.Slot].status != StepSucceeded || m.answered == s {
+		return nil
+	}
+	return []string{"nothing was sent: the step " + strconv.Quote(m.answeredBy()) + " has answered before, and the first answer counts"}
 }
 
 // headers reads an object of strings in its written order; place is that of

@@ -3,13 +3,16 @@ package machine
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/tappet-dev/tappet/engine/expr"
 )
 
 // Millis is a time in milliseconds since 1970 UTC.
 type Millis int64
 
 // Key names a visit or a timer of a run (semantics.md, The machine): "entry",
-// "entry#2" (second attempt), "entry#2!again" (the wait before it), "!limit".
+// "entry#2" (second attempt), "entry#2!again" (the wait before it), "!limit"
+// (of the run); in on_failure "!failure/notice", "!failure!limit".
 type Key string
 
 // A Fact is something that has happened to a run. A fact whose key isn't open
@@ -70,12 +73,18 @@ type Effect struct {
 	Timeout time.Duration
 	// FailUnknown: an unknown outcome isn't repeated (on_unknown: fail).
 	FailUnknown bool
+	// Scene is for what the step says about its results; nil: it says nothing,
+	// and the attempt is one call whose action says whether it succeeded.
+	Scene *Scene
 }
 
 // A Field is a name and its JSON value.
 type Field struct {
 	Name  string
 	Value json.RawMessage
+	// To is the type by which [expr.References] finds the secrets that Value
+	// refers to; nil: it refers to none. It is the program's.
+	To *expr.Type
 }
 
 // Timer asks for a Fired with its key after a delay.
@@ -182,13 +191,17 @@ type Run struct {
 
 // A StepView is a step as the history shows it.
 type StepView struct {
-	ID      string
-	Status  Status
-	Handled bool
+	ID string
+	// OnFailure: the step is of on_failure, which starts only if the run fails.
+	OnFailure bool
+	Status    Status
+	Handled   bool
 	// Attempts is how many were begun.
 	Attempts int
 	Output   json.RawMessage
 	Err      *Error
+	// Warnings tell people what isn't as the author may think.
+	Warnings []string
 	// Started and Ended are 0 while they haven't happened.
 	Started, Ended Millis
 }

@@ -24,11 +24,11 @@ func TestMixTextIsMixBytes(t *testing.T) {
 func TestDigestSeesEachBit(t *testing.T) {
 	t.Parallel()
 	b := bytes.Repeat([]byte{0}, 40)
-	seen := map[uint64]int{digest("x.y", []Field{{"a", b}}): -1}
+	seen := map[uint64]int{digest("x.y", []Field{{Name: "a", Value: b}}): -1}
 	for i := range 8 * len(b) {
 		c := bytes.Clone(b)
 		c[i/8] ^= 1 << (i % 8)
-		d := digest("x.y", []Field{{"a", c}})
+		d := digest("x.y", []Field{{Name: "a", Value: c}})
 		if j, ok := seen[d]; ok {
 			t.Errorf("bits %d and %d have digest %x", i, j, d)
 		}
@@ -40,7 +40,7 @@ func TestDigestSeesEachBit(t *testing.T) {
 func BenchmarkDigest(b *testing.B) {
 	for _, n := range []int{30, 300, 10_000} {
 		doc := bytes.Repeat([]byte("x"), n)
-		fields := []Field{{"body", doc}}
+		fields := []Field{{Name: "body", Value: doc}}
 		for _, x := range []struct {
 			name string
 			do   func() uint64

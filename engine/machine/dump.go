@@ -14,20 +14,21 @@ func (m *Machine) Dump() string {
 	if m.slots == nil {
 		return b.String() + "\n"
 	}
-	fmt.Fprintf(&b, " result %s err %s now %d started %d visits %d answered %t\n",
-		result, fault(err), m.now, m.started, m.visits, m.answered)
+	fmt.Fprintf(&b, " result %s err %s now %d started %d visits %d answered %q\n",
+		result, faultText(err), m.now, m.started, m.visits, m.answeredBy())
 	if m.ending != nil && !m.ended {
-		fmt.Fprintf(&b, "ending %s err %s\n", m.ending.State, fault(m.ending.Err))
+		fmt.Fprintf(&b, "ending %s err %s\n", m.ending.State, faultText(m.ending.Err))
 	}
 	if m.armed {
 		fmt.Fprintf(&b, "limit %d\n", m.limit)
 	}
-	fmt.Fprintf(&b, "list mode %d left %d waits %v\n", m.root.mode, m.root.left, m.root.waits)
+	fmt.Fprintf(&b, "cancelled %t cause %s\n", m.cancelled, faultText(m.cause))
+	fmt.Fprintf(&b, "list %q mode %d left %d waits %v\n", m.list.prefix, m.list.mode, m.list.left, m.list.waits)
 	for _, v := range m.Steps() {
 		fmt.Fprintf(&b, "step %s %s handled %t attempts %d started %d ended %d output %s err %s\n",
-			v.ID, v.Status, v.Handled, v.Attempts, v.Started, v.Ended, v.Output, fault(v.Err))
+			v.ID, v.Status, v.Handled, v.Attempts, v.Started, v.Ended, v.Output, faultText(v.Err))
 	}
-	for _, v := range m.root.open {
+	for _, v := range m.list.open {
 		fmt.Fprintf(&b, "visit %s leaf %d cut %t since %d due %d attempt %d digest %016x idempotency %s\n",
 			v.key, v.leaf, v.cut, v.since, v.due, v.effect.Attempt, v.effect.Digest, v.effect.Idempotency)
 		for _, f := range v.effect.Input {
@@ -38,7 +39,7 @@ func (m *Machine) Dump() string {
 	return b.String()
 }
 
-func fault(e *Error) string {
+func faultText(e *Error) string {
 	if e == nil {
 		return "-"
 	}

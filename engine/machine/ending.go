@@ -1,6 +1,10 @@
 package machine
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/tappet-dev/tappet/engine/program"
+)
 
 // The names of the timers.
 const (
@@ -8,7 +12,38 @@ const (
 	again = "!again"
 	// runLimit is the run's own limit (G14).
 	runLimit Key = "!limit"
+	// failureLimit is that of on_failure (G15).
+	failureLimit Key = "!failure!limit"
+	// failurePrefix is what the paths of on_failure begin with; no id of a step
+	// does.
+	failurePrefix = "!failure/"
 )
+
+// limitKey is the name of the limit of the list that runs.
+func (m *Machine) limitKey() Key {
+	if m.cause != nil {
+		return failureLimit
+	}
+	return runLimit
+}
+
+// fails says whether on_failure is to run when the run's own steps have
+// settled: after a failure, but not when the run was cancelled, and not with a
+// program that isn't the run's (G13, G15).
+func (m *Machine) fails() bool {
+	return m.p.Failure != nil && m.cause == nil && !m.cancelled && m.ending != nil &&
+		m.ending.State == Failed && m.ending.Err.Kind != KindChangedProgram
+}
+
+// mourn begins on_failure: with limits anew, and whatever becomes of it the run
+// ends as it was decided (G15).
+func (m *Machine) mourn() {
+	m.cause, m.visits = m.ending.Err, 0
+	m.values[program.VarError] = fault(m.cause)
+	m.list = &scope{prefix: failurePrefix}
+	m.arm()
+	m.start(m.list, m.p.Failure)
+}
 
 // decide says how the run ends, unless that is decided (G10, G13).
 func (m *Machine) decide(e *End) {
@@ -32,23 +67,24 @@ func (m *Machine) changed(v *visit) {
 	m.abort(v.scope)
 }
 
-// expire ends the run at its time limit.
+// expire ends the run, or its on_failure, at its time limit.
 func (m *Machine) expire() {
 	m.armed = false
 	m.decide(&End{State: Failed, Err: &Error{
 		Kind:    KindTimeout,
 		Message: fmt.Sprintf("the run took longer than its timeout of %s", m.p.Timeout),
 	}})
-	m.shut(&m.root, abort)
+	m.shut(m.list, abort)
 }
 
-// exhaust ends the run because it may begin no more attempts.
+// exhaust ends the run, or its on_failure, because it may begin no more
+// attempts.
 func (m *Machine) exhaust() {
 	m.decide(&End{State: Failed, Err: &Error{
 		Kind:    KindLimit,
 		Message: fmt.Sprintf("a run may begin at most %d attempts of steps", m.limits.Visits),
 	}})
-	m.shut(&m.root, abort)
+	m.shut(m.list, abort)
 }
 
 // abort shuts sc; if it is being aborted already it may still be over now.
@@ -57,7 +93,7 @@ func (m *Machine) abort(sc *scope) {
 		m.check(sc)
 		return
 	}
-	m.shut(&m.root, abort)
+	m.shut(sc, abort)
 }
 
 // shut ends a list early (G11): nothing starts in it any more, backoffs are
@@ -95,25 +131,38 @@ func (m *Machine) shut(sc *scope, how mode) {
 
 // check ends a list that has nothing under way and nothing to come.
 func (m *Machine) check(sc *scope) {
-	if !m.ended && len(sc.open) == 0 && (sc.left == 0 || sc.mode != open) {
+	if !m.ended && sc == m.list && len(sc.open) == 0 && (sc.left == 0 || sc.mode != open) {
 		m.close()
 	}
 }
 
-// close ends the run.
+// close ends the run, or begins its on_failure.
 func (m *Machine) close() {
 	if m.ending == nil {
 		m.ending = &End{State: Succeeded, Result: m.result()}
 	}
 	m.disarm()
-	for i := range m.slots {
-		if m.slots[i].status == StepPending {
-			m.slots[i].status = StepSkipped
-		}
+	m.skip(m.p.Top)
+	if m.fails() {
+		m.mourn()
+		return
 	}
+	m.skip(m.p.Failure)
 	m.ended = true
 	m.emit(m.ending)
-	m.open, m.queue, m.root.waits, m.scratch = nil, nil, nil, nil
+	m.open, m.queue, m.root.waits, m.list.waits, m.scratch = nil, nil, nil, nil, nil
+}
+
+// skip settles the steps of a list that were never reached.
+func (m *Machine) skip(l *program.List) {
+	if l == nil {
+		return
+	}
+	for _, s := range l.Steps {
+		if sl := &m.slots[s.Slot]; sl.status == StepPending {
+			sl.status = StepSkipped
+		}
+	}
 }
 
 // result is the output of the last written step (G5).
@@ -126,18 +175,18 @@ func (m *Machine) result() []byte {
 	return []byte("null")
 }
 
-// arm sets the run's time limit.
+// arm sets the time limit of the list that runs.
 func (m *Machine) arm() {
 	if m.p.Timeout > 0 {
 		m.armed, m.limit = true, later(m.now, m.p.Timeout)
-		m.emit(&Timer{Key: runLimit, Delay: m.p.Timeout})
+		m.emit(&Timer{Key: m.limitKey(), Delay: m.p.Timeout})
 	}
 }
 
-// disarm takes the run's time limit back.
+// disarm takes the time limit back.
 func (m *Machine) disarm() {
 	if m.armed {
 		m.armed = false
-		m.emit(&Withdraw{Key: runLimit})
+		m.emit(&Withdraw{Key: m.limitKey()})
 	}
 }

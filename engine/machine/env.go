@@ -39,7 +39,21 @@ func (m *Machine) bind(event json.RawMessage) {
 		program.VarRun:     (*runView)(m),
 		program.VarGraph:   (*graph)(m),
 	}
+	if m.cause != nil {
+		m.values[program.VarError] = fault(m.cause)
+	}
 	m.env = expr.Env{Values: m.values[:], Limits: m.limits.Expr}
+}
+
+// fault is an error as expressions see it.
+func fault(e *Error) map[string]any {
+	return map[string]any{
+		"kind":      e.Kind,
+		"message":   e.Message,
+		"step":      e.Step,
+		"retryable": e.Retryable,
+		"data":      raw(e.Data),
+	}
 }
 
 // at is what the expressions of a place see now: now() is the time of the fact
@@ -73,9 +87,14 @@ func raw(doc json.RawMessage) (v any) {
 }
 
 func (m *Machine) ids() []string {
-	out := make([]string, len(m.p.Top.Steps))
-	for i, s := range m.p.Top.Steps {
-		out[i] = s.ID
+	out := make([]string, 0, m.p.Slots)
+	for _, s := range m.p.Top.Steps {
+		out = append(out, s.ID)
+	}
+	if m.cause != nil {
+		for _, s := range m.p.Failure.Steps {
+			out = append(out, s.ID)
+		}
 	}
 	return out
 }
@@ -121,13 +140,7 @@ func (v *slotView) Member(name string) (any, bool) {
 		if v.err == nil {
 			return nil, true
 		}
-		return map[string]any{
-			"kind":      v.err.Kind,
-			"message":   v.err.Message,
-			"step":      v.err.Step,
-			"retryable": v.err.Retryable,
-			"data":      raw(v.err.Data),
-		}, true
+		return fault(v.err), true
 	}
 	return nil, false
 }

@@ -35,8 +35,17 @@ step d respond
   on_error continue
 step e use x.y
   with x = ${{ steps.d }}
+failure
+step f use x.y
+  with why = ${{ error }}
+  retry attempts=2
+step g respond
+  body ${{ [steps.a, step("b").status] }}
 `)
-		keys := []machine.Key{"", "a", "a#2", "a#2!again", "a#3!again", "a#3", "b", "b#2!again", "b#2", "e", "!limit"}
+		keys := []machine.Key{
+			"", "a", "a#2", "a#2!again", "a#3!again", "a#3", "b", "b#2!again", "b#2", "e", "!limit",
+			"!failure/f", "!failure/f#2!again", "!failure/f#2", "!failure!limit",
+		}
 		m := newMachine(p)
 		var journal []machine.Fact
 		ended := false

@@ -20,10 +20,10 @@ import (
 // Limits bound a run. The zero value means the defaults. They are part of what
 // decides a run: a replay needs the ones that the run was begun with.
 type Limits struct {
-	// Visits is how many attempts of steps a run may begin: 1,000,000. Past it
-	// the run is aborted and fails with kind limit.
+	// Visits is how many attempts of steps a run may begin, and its on_failure as
+	// many again: 1,000,000. Past it the run is aborted and fails with kind limit.
 	Visits int
-	// Expr bounds each evaluation of an expression.
+	// Expr bounds each evaluation of an expression: the program's limits.
 	Expr expr.Limits
 }
 
@@ -40,6 +40,8 @@ type Machine struct {
 	started Millis
 	slots   []slot
 	root    scope
+	// list is the one that runs: root, and then on_failure's.
+	list *scope
 	// open holds what was sent and hasn't settled, but for the run's own limit.
 	open map[Key]*visit
 	// limit is when the run's own timer is due; it counts while armed.
@@ -48,8 +50,12 @@ type Machine struct {
 	// ending is how the run ends; the first cause stays (G10).
 	ending *End
 	ended  bool
-	// answered: a respond has been reached (G25).
-	answered bool
+	// cancelled: somebody wished that the run ends (G13).
+	cancelled bool
+	// cause is why the run failed, once on_failure has begun (G15).
+	cause *Error
+	// answered is the respond that was reached first (G25).
+	answered *program.Step
 	visits   int
 
 	queue []ready
@@ -116,6 +122,9 @@ func NewLimited(p *program.Program, r Run, l Limits) *Machine {
 	if l.Visits <= 0 {
 		l.Visits = defaultVisits
 	}
+	if l.Expr == (expr.Limits{}) {
+		l.Expr = p.Limits
+	}
 	return &Machine{p: p, run: r, limits: l}
 }
 
@@ -161,7 +170,7 @@ func (m *Machine) take(f Fact) bool {
 		if of == nil {
 			return false
 		}
-		if f.Key == runLimit && m.armed {
+		if f.Key == m.limitKey() && m.armed {
 			m.tick(f.At)
 			m.expire()
 			return true
@@ -173,12 +182,13 @@ func (m *Machine) take(f Fact) bool {
 		m.tick(f.At)
 		m.again(v)
 	case *Cancel:
-		if of == nil || f.Key != "" || m.slots == nil || m.root.mode == abort {
+		if of == nil || f.Key != "" || m.slots == nil || m.cancelled || m.list.mode == abort && !m.fails() {
 			return false
 		}
 		m.tick(f.At)
+		m.cancelled = true
 		m.decide(&End{State: Cancelled})
-		m.shut(&m.root, abort)
+		m.shut(m.list, abort)
 	default:
 		return false
 	}
@@ -202,8 +212,9 @@ func (m *Machine) accept(event json.RawMessage) {
 		m.slots[i].status = StepPending
 	}
 	m.bind(event)
+	m.list = &m.root
 	m.arm()
-	m.start(&m.root, m.p.Top)
+	m.start(m.list, m.p.Top)
 }
 
 // start begins a list: its first steps are ready.

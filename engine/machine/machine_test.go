@@ -112,6 +112,26 @@ step c use x.y
 	}
 }
 
+// A run that may begin no more attempts tells of it all the same: on_failure may
+// begin as many again, and not one more.
+func TestG15VisitsAnew(t *testing.T) {
+	t.Parallel()
+	p := mustProgram(t, "step a set 1\nstep b set 2\nstep c set 3\nfailure\nstep x set ${{ error.kind }}\nstep y set 2\nstep z set 3\n")
+	m := machine.NewLimited(p, machine.Run{ID: "r"}, machine.Limits{Visits: 2})
+	cs := m.Apply(machine.Fact{Of: &machine.Accepted{}})
+	if got := showAll(cs); got != "end failed because limit: a run may begin at most 2 attempts of steps\n" {
+		t.Errorf("got %s", got)
+	}
+	var got []string
+	for _, v := range m.Steps() {
+		got = append(got, v.ID+" "+string(v.Status))
+	}
+	want := []string{"a succeeded", "b succeeded", "c skipped", "x succeeded", "y succeeded", "z skipped"}
+	if diff := cmp.Diff(want, got); diff != "" || string(m.Steps()[3].Output) != `"limit"` {
+		t.Errorf("x gave %s (-want +got)\n%s", m.Steps()[3].Output, diff)
+	}
+}
+
 // Two runs of one program know nothing of each other, and a fact and its error
 // belong to the caller.
 func TestFactsAreNotChanged(t *testing.T) {

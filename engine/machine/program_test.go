@@ -3,6 +3,7 @@ package machine_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ func scope() *expr.Scope {
 		expr.Var{Name: "step", Type: expr.Any(), Call: true},
 		expr.Var{Name: "run", Type: expr.Any()},
 		expr.Var{Name: "graph", Type: expr.Any()},
+		expr.Var{Name: "error", Type: expr.Any()},
 	)
 }
 
@@ -40,18 +42,24 @@ func scope() *expr.Scope {
 //	  status 201
 //	  headers {"X-A": trigger.a}
 //	  body 7
+//	failure
+//	step d use http.post
+//
+// The steps behind the word failure are of on_failure.
 //
 // A value that is JSON is a literal.
 type builder struct {
 	tb   rapid.TB
 	p    *program.Program
+	list *program.List
 	last *program.Step
 }
 
 // mustProgram builds the program that src describes.
 func mustProgram(tb rapid.TB, src string) *program.Program {
 	tb.Helper()
-	b := &builder{tb: tb, p: &program.Program{Name: "g", Top: &program.List{}, ByID: map[string]*program.Step{}}}
+	top := &program.List{}
+	b := &builder{tb: tb, p: &program.Program{Name: "g", Top: top, ByID: map[string]*program.Step{}}, list: top}
 	for line := range strings.Lines(src) {
 		if line = strings.TrimRight(line, "\n"); line == "" || line[0] == '#' {
 			continue
@@ -60,16 +68,25 @@ func mustProgram(tb rapid.TB, src string) *program.Program {
 			tb.Fatalf("program line %q: %v", line, err)
 		}
 	}
-	l := b.p.Top
-	for i, s := range l.Steps {
-		if len(s.Preds) == 0 {
-			l.First = append(l.First, i)
-		}
-		for _, q := range s.Preds {
-			l.Steps[q].Succs = append(l.Steps[q].Succs, i)
+	for _, l := range lists(b.p) {
+		for i, s := range l.Steps {
+			if len(s.Preds) == 0 {
+				l.First = append(l.First, i)
+			}
+			for _, q := range s.Preds {
+				l.Steps[q].Succs = append(l.Steps[q].Succs, i)
+			}
 		}
 	}
 	return b.p
+}
+
+// lists gives the lists of a program.
+func lists(p *program.Program) []*program.List {
+	if p.Failure == nil {
+		return []*program.List{p.Top}
+	}
+	return []*program.List{p.Top, p.Failure}
 }
 
 func (b *builder) line(line string) error {
@@ -84,6 +101,10 @@ func (b *builder) line(line string) error {
 		return err
 	case "step":
 		return b.step(rest)
+	case "failure":
+		b.p.Failure = &program.List{}
+		b.list = b.p.Failure
+		return nil
 	}
 	return fmt.Errorf("unknown word %q", word)
 }
@@ -91,8 +112,11 @@ func (b *builder) line(line string) error {
 func (b *builder) step(rest string) error {
 	id, rest, _ := strings.Cut(rest, " ")
 	verb, rest, _ := strings.Cut(rest, " ")
-	n := len(b.p.Top.Steps)
-	s := &program.Step{ID: id, Pointer: "/steps/" + strconv.Itoa(n), Slot: n, Output: expr.Any()}
+	n, at := len(b.list.Steps), "/steps/"
+	if b.list != b.p.Top {
+		at = "/on_failure/"
+	}
+	s := &program.Step{ID: id, Pointer: at + strconv.Itoa(n), Slot: b.p.Slots, Output: expr.Any()}
 	if n > 0 {
 		s.Preds = []int{n - 1}
 	}
@@ -106,8 +130,8 @@ func (b *builder) step(rest string) error {
 	default:
 		return fmt.Errorf("unknown verb %q", verb)
 	}
-	b.p.Top.Steps = append(b.p.Top.Steps, s)
-	b.p.Slots, b.p.ByID[id], b.last = n+1, s, s
+	b.list.Steps = append(b.list.Steps, s)
+	b.p.Slots, b.p.ByID[id], b.last = b.p.Slots+1, s, s
 	return nil
 }
 
@@ -119,7 +143,7 @@ func (b *builder) part(word, rest string) error {
 		s.Preds = nil
 		for _, id := range strings.Fields(rest) {
 			if id != "-" {
-				s.Preds = append(s.Preds, b.p.ByID[id].Slot)
+				s.Preds = append(s.Preds, slices.Index(b.list.Steps, b.p.ByID[id]))
 			}
 		}
 	case "if":

@@ -3,7 +3,6 @@ package machine_test
 import (
 	"encoding/json"
 	"fmt"
-	"math/bits"
 	"slices"
 	"strings"
 	"testing"
@@ -14,135 +13,6 @@ import (
 	"github.com/tappet-dev/tappet/engine/machine"
 	"github.com/tappet-dev/tappet/engine/program"
 )
-
-// A gen draws random programs, as text that mustProgram reads. Each step reads
-// only what has surely settled before it.
-type gen struct {
-	t   *rapid.T
-	seq bool // a plain sequence
-}
-
-func (g gen) chance(percent int) bool { return pick(g.t, 100) >= 100-percent }
-
-// pick draws from 0 to n-1. Rapid's own integers prefer small ones by far,
-// which would make short runs of nearly all; its bits are fair.
-func pick(t *rapid.T, n int) int {
-	x := 0
-	for range bits.Len(uint(n)) + 2 {
-		x <<= 1
-		if rapid.Bool().Draw(t, "bit") {
-			x |= 1
-		}
-	}
-	return x % n
-}
-
-// one picks one of xs.
-func one[T any](t *rapid.T, xs ...T) T { return xs[pick(t, len(xs))] }
-
-func (g gen) program() string {
-	var b strings.Builder
-	if g.chance(50) {
-		b.WriteString("timeout 1h\n")
-	}
-	n := 1 + pick(g.t, 10)
-	sees := make([]map[string]bool, n)
-	for i := range n {
-		var preds []int
-		var after []string
-		switch {
-		case i == 0:
-		case g.seq || g.chance(30):
-			preds = []int{i - 1}
-		default:
-			after = []string{"-"}
-			for j := range i {
-				if g.chance(25) {
-					preds = append(preds, j)
-					after = append(after, fmt.Sprintf("s%d", j))
-				}
-			}
-		}
-		sees[i] = map[string]bool{}
-		for _, p := range preds {
-			sees[i][fmt.Sprintf("s%d", p)] = true
-			for id := range sees[p] {
-				sees[i][id] = true
-			}
-		}
-		var ids []string
-		for j := range i {
-			if id := fmt.Sprintf("s%d", j); sees[i][id] {
-				ids = append(ids, id)
-			}
-		}
-		g.step(&b, fmt.Sprintf("s%d", i), ids)
-		if len(after) > 1 {
-			after = after[1:]
-		}
-		if after != nil {
-			fmt.Fprintf(&b, "  after %s\n", strings.Join(after, " "))
-		}
-	}
-	return b.String()
-}
-
-func (g gen) step(b *strings.Builder, id string, sees []string) {
-	switch pick(g.t, 8) {
-	case 0, 1, 2, 3, 4:
-		fmt.Fprintf(b, "step %s use x.y\n", id)
-		for range pick(g.t, 3) {
-			fmt.Fprintf(b, "  with f = %s\n", g.value(sees))
-		}
-		if g.chance(60) {
-			fmt.Fprintf(b, "  retry attempts=%d initial=1s multiplier=2 jitter=0.3 elapsed=1m\n",
-				2+pick(g.t, 3))
-		}
-	case 5, 6:
-		fmt.Fprintf(b, "step %s set %s\n", id, g.value(sees))
-	default:
-		fmt.Fprintf(b, "step %s respond\n  status %s\n  headers {\"X-Id\": string(trigger.n)}\n  body %s\n", id,
-			one(g.t, "201", "${{ 200 + trigger.n }}", "${{ 190 + trigger.n }}"), g.value(sees))
-	}
-	if g.chance(30) {
-		fmt.Fprintf(b, "  if %s\n", g.condition(sees))
-	}
-	if g.chance(60) {
-		b.WriteString("  on_error continue\n")
-	}
-}
-
-func (g gen) value(sees []string) string {
-	if g.chance(1) {
-		return "${{ trigger.n % trigger.zero }}"
-	}
-	if len(sees) == 0 || g.chance(20) {
-		return one(g.t, `{"a":1}`, "${{ trigger.n + 1 }}", "text ${{ trigger.n }}")
-	}
-	id := one(g.t, sees...)
-	return fmt.Sprintf(one(g.t,
-		"${{ steps.%s }}",
-		`${{ step("%s").status }}`,
-		`${{ [step("%[1]s").attempts, steps.%[1]s, trigger.n] }}`,
-		`${{ {"e": step("%s").error?.kind ?? "none"} }}`,
-		`is ${{ step("%s").status }}`,
-	), id)
-}
-
-func (g gen) condition(sees []string) string {
-	if g.chance(1) {
-		return "trigger.n"
-	}
-	if len(sees) == 0 || g.chance(20) {
-		return fmt.Sprintf("trigger.n > %d", pick(g.t, 21))
-	}
-	id := one(g.t, sees...)
-	return fmt.Sprintf(one(g.t,
-		`step("%s").status == "succeeded"`,
-		"steps.%s != null",
-		`step("%s").attempts < 2`,
-	), id)
-}
 
 // result is what the world gives to an effect: the same for the same seed.
 func result(seed uint32, k machine.Key) *machine.Settled {
@@ -182,7 +52,11 @@ type driver struct {
 	dumps   []string
 	answers int
 	failing bool // a failure that nobody handles has been taken
+	late    bool // on_failure has begun
 }
+
+// ofFailure says whether a key is of on_failure.
+func ofFailure(k machine.Key) bool { return strings.HasPrefix(string(k), "!failure") }
 
 func newDriver(t *rapid.T, p *program.Program, seed uint32) *driver {
 	return &driver{
@@ -228,13 +102,9 @@ func (d *driver) take(cs []machine.Command, f machine.Fact) {
 		if d.end != nil {
 			d.t.Fatalf("a command after the end: %s", show(c))
 		}
-		if _, ok := c.(*machine.Withdraw); d.failing && !ok {
-			if _, ok := c.(*machine.End); !ok {
-				d.t.Fatalf("after an unhandled failure: %s", show(c))
-			}
-		}
 		switch c := c.(type) {
 		case *machine.Effect:
+			d.started(c.Key, c)
 			d.opened(c.Key, c)
 			d.sent = append(d.sent, show(c))
 			path, _, _ := strings.Cut(string(c.Key), "#")
@@ -245,8 +115,10 @@ func (d *driver) take(cs []machine.Command, f machine.Fact) {
 				d.t.Fatalf("attempts differ: %s, %s", show(&first), show(c))
 			}
 		case *machine.Timer:
+			d.started(c.Key, c)
 			d.opened(c.Key, c)
 		case *machine.Answer:
+			d.started(c.Key, c)
 			if d.answers++; d.answers > 1 {
 				d.t.Fatal("two answers")
 			}
@@ -260,6 +132,24 @@ func (d *driver) take(cs []machine.Command, f machine.Fact) {
 			}
 		case *machine.End:
 			d.end = c
+		}
+	}
+}
+
+// started looks at what begins something: after an unhandled failure only
+// on_failure does, and only when all else has settled.
+func (d *driver) started(k machine.Key, c machine.Command) {
+	d.t.Helper()
+	if !ofFailure(k) {
+		if d.failing {
+			d.t.Fatalf("after an unhandled failure: %s", show(c))
+		}
+		return
+	}
+	d.late, d.failing = true, true
+	for open := range d.open {
+		if !ofFailure(open) {
+			d.t.Fatalf("%s while %s is open", show(c), open)
 		}
 	}
 }
@@ -294,8 +184,27 @@ func (d *driver) check(f machine.Fact) {
 		d.t.Fatalf("ended %t with open %v\n%s", d.end != nil, want, d.m.Dump())
 	}
 	views := d.m.Steps()
-	for i, s := range d.p.Top.Steps {
+	// Steps without effects send nothing.
+	if d.late = d.late || strings.Contains(d.m.Dump(), `list "!failure/"`); d.late {
+		for _, v := range views[:len(d.p.Top.Steps)] {
+			if v.Status == machine.StepPending || v.Status == machine.StepRunning || v.Status == machine.StepRetrying {
+				d.t.Fatalf("%s is %s in on_failure", v.ID, v.Status)
+			}
+		}
+	}
+	for _, l := range lists(d.p) {
+		d.ordered(l, views[l.Steps[0].Slot:])
+	}
+}
+
+// ordered looks at the steps of a list.
+func (d *driver) ordered(l *program.List, views []machine.StepView) {
+	d.t.Helper()
+	for i, s := range l.Steps {
 		v := views[i]
+		if late := l != d.p.Top; v.OnFailure != late || late && !d.late && v.Attempts > 0 {
+			d.t.Fatalf("%s is of on_failure: %t, began: %t", v.ID, v.OnFailure, v.Attempts > 0)
+		}
 		switch v.Status {
 		case machine.StepFailed, machine.StepUnknown:
 			d.failing = d.failing || !v.Handled
@@ -333,7 +242,7 @@ func (d *driver) next(limits bool) {
 	d.t.Helper()
 	ks := d.openKeys(func(c machine.Command) bool {
 		t, ok := c.(*machine.Timer)
-		return limits || !ok || t.Key != "!limit"
+		return limits || !ok || t.Key != "!limit" && t.Key != "!failure!limit"
 	})
 	k := one(d.t, ks...)
 	if e, ok := d.open[k].(*machine.Effect); ok {
@@ -351,7 +260,10 @@ func (d *driver) next(limits bool) {
 // noise: facts whose key isn't open for their kind change nothing.
 func (d *driver) noise() {
 	d.t.Helper()
-	keys := []machine.Key{"", "nobody", "s0", "s0#2", "s0#2!again", "s1!again", "!limit", "!again"}
+	keys := []machine.Key{
+		"", "nobody", "s0", "s0#2", "s0#2!again", "s1!again", "!limit", "!again",
+		"f0", "!failure", "!failure/f0", "!failure/f0#2", "!failure/f0#2!again", "!failure!limit",
+	}
 	for k := range d.seen {
 		keys = append(keys, k)
 	}
@@ -423,12 +335,13 @@ func TestPromises(t *testing.T) {
 func (d *driver) cancel() {
 	d.t.Helper()
 	state := machine.Cancelled
-	failing := strings.Contains(d.m.Dump(), "\nending failed")
+	dump := d.m.Dump()
+	failing := strings.Contains(dump, "\nending failed")
 	if failing {
 		state = machine.Failed
 	}
-	if _, ok := d.open["!limit"]; !ok && strings.Contains(d.m.Dump(), "list mode 2") {
-		return // aborted already: a cancel changes nothing
+	if strings.Contains(dump, " mode 2 left") && (d.late || !failing || d.p.Failure == nil) {
+		return // aborted already, and nothing to come: a cancel changes nothing
 	}
 	sent := len(d.sent)
 	d.apply(machine.Fact{Of: &machine.Cancel{}})

@@ -235,6 +235,9 @@ func showError(e *machine.Error) string {
 
 func showStep(v machine.StepView) string {
 	s := string(v.Status)
+	if v.OnFailure {
+		s = "on failure " + s
+	}
 	if v.Handled {
 		s += " handled"
 	}
@@ -247,5 +250,9 @@ func showStep(v machine.StepView) string {
 	if v.Status != machine.StepPending && v.Status != machine.StepSkipped {
 		s += fmt.Sprintf(" from %d to %d", v.Started, v.Ended)
 	}
-	return s + showError(v.Err)
+	s += showError(v.Err)
+	for _, w := range v.Warnings {
+		s += " warning: " + w
+	}
+	return s
 }

@@ -3,6 +3,8 @@ package machine
 import (
 	"encoding/json"
 	"slices"
+
+	"github.com/tappet-dev/tappet/engine/program"
 )
 
 // Open gives the keys of all that was sent and hasn't settled, sorted: what a
@@ -14,7 +16,7 @@ func (m *Machine) Open() []Key {
 		out = append(out, k)
 	}
 	if m.armed {
-		out = append(out, runLimit)
+		out = append(out, m.limitKey())
 	}
 	slices.Sort(out)
 	return out
@@ -37,13 +39,23 @@ func (m *Machine) Withdrawn(k Key) bool {
 
 // Timer gives when the open timer with key k is due, and whether there is one.
 func (m *Machine) Timer(k Key) (due Millis, ok bool) {
-	if k == runLimit && m.armed {
+	if k == m.limitKey() && m.armed {
 		return m.limit, true
 	}
 	if v := m.open[k]; v != nil && v.leaf == backoff {
 		return v.due, true
 	}
 	return 0, false
+}
+
+// Backoff gives the step that the open timer with key k is for, and the failure
+// that it waits after; nil for another key.
+func (m *Machine) Backoff(k Key) (*program.Step, *Error) {
+	v := m.open[k]
+	if v == nil || v.leaf != backoff {
+		return nil, nil
+	}
+	return v.step, m.slots[v.step.Slot].err
 }
 
 // State gives the state of the run; the result once it has succeeded, the error
@@ -55,7 +67,7 @@ func (m *Machine) State() (State, json.RawMessage, *Error) {
 	case m.ended:
 		return m.ending.State, m.ending.Result, m.ending.Err
 	}
-	for _, v := range m.root.open {
+	for _, v := range m.list.open {
 		if v.leaf == effect {
 			return Running, nil, nil
 		}
@@ -63,17 +75,25 @@ func (m *Machine) State() (State, json.RawMessage, *Error) {
 	return Waiting, nil, nil
 }
 
-// Steps gives all steps in written order. Before the run was accepted all are
-// pending.
+// Steps gives all steps in written order, those of on_failure last. Before the
+// run was accepted all are pending.
 func (m *Machine) Steps() []StepView {
-	out := make([]StepView, 0, m.p.Slots)
-	for _, s := range m.p.Top.Steps {
-		v := StepView{ID: s.ID, Status: StepPending}
+	out := m.views(make([]StepView, 0, m.p.Slots), m.p.Top, false)
+	if m.p.Failure != nil {
+		out = m.views(out, m.p.Failure, true)
+	}
+	return out
+}
+
+func (m *Machine) views(out []StepView, l *program.List, onFailure bool) []StepView {
+	for _, s := range l.Steps {
+		v := StepView{ID: s.ID, OnFailure: onFailure, Status: StepPending}
 		if m.slots != nil {
 			sl := &m.slots[s.Slot]
 			v.Status, v.Handled, v.Attempts = sl.status, sl.handled, sl.attempts
 			v.Output, v.Err = sl.output, sl.err
 			v.Started, v.Ended = sl.started, sl.ended
+			v.Warnings = m.warnings(s)
 		}
 		out = append(out, v)
 	}

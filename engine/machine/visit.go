@@ -56,6 +56,7 @@ func (m *Machine) use(sc *scope, s *program.Step) {
 		Digest:      digest(s.Action, input),
 		Timeout:     s.Timeout,
 		FailUnknown: s.OnUnknown == program.UnknownFail,
+		Scene:       m.scene(s),
 	}
 	sc.open = append(sc.open, v)
 	m.send(v)
@@ -70,7 +71,7 @@ func (m *Machine) fields(s *program.Step) ([]Field, *Error) {
 	out := make([]Field, len(s.With))
 	buf, computed := m.scratch[:0], false
 	for i, f := range s.With {
-		out[i].Name = f.Name
+		out[i].Name, out[i].To = f.Name, f.To
 		if doc, ok := f.Value.Constant(); ok {
 			out[i].Value = doc
 			continue

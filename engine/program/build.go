@@ -13,8 +13,11 @@ import (
 // maxProblems is how many problems Build tells.
 const maxProblems = 100
 
-// kindPoll is the kind of trigger that `every` is for.
-const kindPoll = "poll"
+// The kinds of triggers that ask a service themselves; `every` is for polls.
+const (
+	kindPoll   = "poll"
+	kindStream = "stream"
+)
 
 // Build makes a program of a document, or tells all that is wrong with what it
 // means. The program is nil when there is a problem that is no warning, and
@@ -41,15 +44,23 @@ func build(doc *graph.Document, cat Catalogue, event *expr.Type) (*builder, *Pro
 	p := &Program{
 		Name:    doc.Name,
 		Timeout: cmp.Or(doc.Timeout, graph.DefaultTimeout),
-		Slots:   len(doc.Steps),
-		ByID:    make(map[string]*Step, len(doc.Steps)),
-		Top:     &List{Steps: make([]*Step, len(doc.Steps))},
+		Slots:   len(doc.Steps) + len(doc.OnFailure),
+		Limits:  limitsOf(cat),
+		ByID:    make(map[string]*Step, len(doc.Steps)+len(doc.OnFailure)),
 	}
 	b.trigger(&p.Trigger)
-	b.order(p.Top)
-	b.names = newScopes(p.Trigger.Event, doc.Steps, p.Top)
-	for i := range doc.Steps {
-		s := p.Top.Steps[i]
+	b.names = newScopes(p.Trigger.Event)
+	b.names.limits = p.Limits
+	b.gate(p)
+	p.Top = order(doc.Steps, 0)
+	steps := p.Top.Steps
+	b.names.add(doc.Steps, p.Top)
+	if len(doc.OnFailure) > 0 {
+		p.Failure = order(doc.OnFailure, len(doc.Steps))
+		steps = slices.Concat(steps, p.Failure.Steps)
+		b.names.add(doc.OnFailure, p.Failure)
+	}
+	for i, s := range steps {
 		b.step(s, i)
 		b.names.settle(i, s)
 		if _, taken := p.ByID[s.ID]; s.ID != "" && !taken {
@@ -76,6 +87,8 @@ type action struct {
 	err           error
 	input, output *expr.Type
 	checker       *graph.Checker
+	// files is what manyFiles has read of the input's schema.
+	files map[string]string
 }
 
 // full says whether another problem would not be told.
@@ -164,7 +177,16 @@ func (b *builder) trigger(to *Trigger) {
 		return
 	}
 	to.Use = spec.Use
+	switch {
+	case t.Connection == "":
+	case spec.Kind != kindPoll && spec.Kind != kindStream:
+		b.fail(t.ConnectionPos, pointer+"/connection", "unknown_field", `"connection" is for triggers that ask a service; %s waits to be called`, spec.Use)
+	default:
+		to.Connection = t.Connection
+		b.connection(t.Connection, t.ConnectionPos, pointer+"/connection")
+	}
 	event, _ := b.typeOf(spec.Event, "event", spec.Use, t.UsePos, pointer+"/use")
+	to.Members, event = b.declare(spec.Event, b.doc.Trigger.With, "/trigger/with", event, false)
 	to.Event = refine(event, b.event)
 	checker := b.checkerOf(spec.Config, "config", spec.Use, t.UsePos, pointer+"/use")
 	if t.Every > 0 && spec.Kind != kindPoll {
@@ -182,10 +204,25 @@ func (b *builder) trigger(to *Trigger) {
 			b.fail(place(v), pointer, "expression_not_allowed", "a trigger's config is constant; an expression has no place in it")
 		}
 	})
-	if b.check(checker, with, pointer+"/with", func(v *graph.Value) bool { return found[v] }) && spec.Validate != nil && len(found) == 0 {
+	if !b.check(checker, with, pointer+"/with", func(v *graph.Value) bool { return found[v] }) || len(found) > 0 {
+		return
+	}
+	b.paths(&spec, with, pointer+"/with")
+	if spec.Validate != nil {
 		if err := spec.Validate(to.Config); err != nil {
 			b.fail(place(with), pointer+"/with", "config", "%v", err)
 		}
+	}
+}
+
+// connection tells of a connection that isn't there; "" names none.
+func (b *builder) connection(name string, at graph.Pos, pointer string) {
+	known, ok := b.cat.(Connections)
+	if name == "" || !ok {
+		return
+	}
+	if err := known.Connection(name); err != nil {
+		b.fail(at, pointer, "unknown_connection", "%v", err)
 	}
 }
 
@@ -218,13 +255,15 @@ func (b *builder) check(c *graph.Checker, v *graph.Value, pointer string, open f
 	return len(problems) == 0
 }
 
-// order makes the steps and what lies between them (G1, G2).
-func (b *builder) order(to *List) {
-	index := make(map[string]int, len(b.doc.Steps))
-	for i := range b.doc.Steps {
-		from := &b.doc.Steps[i]
+// order makes the steps of a list and what lies between them (G1, G2); slot is
+// that of the first.
+func order(steps []graph.Step, slot int) *List {
+	to := &List{Steps: make([]*Step, len(steps))}
+	index := make(map[string]int, len(steps))
+	for i := range steps {
+		from := &steps[i]
 		s := &Step{
-			ID: from.ID, Pointer: from.Pointer, Slot: i, Timeout: from.Timeout,
+			ID: from.ID, Pointer: from.Pointer, Slot: slot + i, Timeout: from.Timeout,
 			Continue: from.OnError == "continue", Retry: retry(from.Retry), Output: expr.Any(),
 		}
 		to.Steps[i] = s
@@ -249,6 +288,7 @@ func (b *builder) order(to *List) {
 			index[from.ID] = i
 		}
 	}
+	return to
 }
 
 // retry fills in the defaults.

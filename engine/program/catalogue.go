@@ -1,5 +1,7 @@
 package program
 
+import "github.com/tappet-dev/tappet/engine/expr"
+
 // A Catalogue says what a `use` names. The short form, a connector alone, is
 // its one trigger or its one action.
 type Catalogue interface {
@@ -7,6 +9,33 @@ type Catalogue interface {
 	Trigger(use string) (TriggerSpec, error)
 	// Action finds an action; the error is *UnknownUse when there is none.
 	Action(use string) (ActionSpec, error)
+}
+
+// Secrets is a Catalogue that knows which secrets there are.
+type Secrets interface {
+	// Secret is nil when there is a secret of this name; else the error says what
+	// to do.
+	Secret(name string) error
+}
+
+// Connections is a Catalogue that knows which connections there are.
+type Connections interface {
+	// Connection is nil when there is a connection of this name; else the error
+	// says what to do.
+	Connection(name string) error
+}
+
+// Limited is a Catalogue that says what bounds the expressions; without it, the
+// defaults do.
+type Limited interface {
+	Limits() expr.Limits
+}
+
+func limitsOf(cat Catalogue) expr.Limits {
+	if l, ok := cat.(Limited); ok {
+		return l.Limits()
+	}
+	return expr.Limits{}
 }
 
 // A TriggerSpec is what a graph must know of a trigger.

@@ -91,12 +91,6 @@ func (c *mapper) value(v *graph.Value, pointer string) *expr.Template {
 		c.open[v] = nil
 		return expr.Literal([]byte("null"))
 	}
-	if t.Type().Secret() {
-		c.b.fail(place(v), pointer, "not_available", "this version of Tappet can't give a secret to a field; "+
-			"a plugin reads the secrets that it declares from the server's environment")
-		c.failed, c.open[v] = true, nil
-		return expr.Literal([]byte("null"))
-	}
 	c.open[v] = t
 	return t
 }
@@ -175,4 +169,66 @@ func (c *mapper) assign(v *graph.Value, pointer string, t *expr.Type) {
 			c.assign(m.Value, graph.Pointer(pointer, m.Name), prop)
 		}
 	}
+}
+
+// secrets checks that each secret in v stands in a field that takes one; to is
+// the type of v's place, nil where nothing takes one, and hint says which fields
+// do.
+func (c *mapper) secrets(v *graph.Value, pointer string, to *expr.Type, hint string) {
+	if v == nil {
+		return
+	}
+	if from := c.open[v]; from != nil && from.Type().Secret() {
+		ok, why := false, "a secret can be given only to a field that takes one"
+		if to != nil {
+			ok, why = expr.Assignable(from.Type(), to)
+		}
+		if !ok {
+			code := "type"
+			if !to.Secret() {
+				code = expr.CodeSecret
+			}
+			c.b.add(graph.Problem{
+				Pointer: pointer, Line: v.Line, Column: v.Column, Code: code, Message: why, Suggestion: hint,
+			})
+			c.failed, c.open[v] = true, nil // it is told
+		} else {
+			c.missing(v, pointer, from)
+		}
+	}
+	for i, item := range v.Items {
+		c.secrets(item, graph.Pointer(pointer, strconv.Itoa(i)), to.Elem(), hint)
+	}
+	for _, m := range v.Members {
+		c.secrets(m.Value, graph.Pointer(pointer, m.Name), to.Field(m.Name), hint)
+	}
+}
+
+// missing warns of secrets that aren't there: they can still be given.
+func (c *mapper) missing(v *graph.Value, pointer string, from *expr.Template) {
+	known, ok := c.b.cat.(Secrets)
+	if !ok {
+		return
+	}
+	for _, name := range from.Secrets() {
+		if err := known.Secret(name); err != nil {
+			c.b.add(graph.Problem{
+				Pointer: pointer, Line: v.Line, Column: v.Column, Code: "unknown_secret", Message: err.Error(), Warning: true,
+			})
+		}
+	}
+}
+
+// secretFields says which fields of an action take a secret.
+func secretFields(a *action) string {
+	var names []string
+	for _, p := range a.input.Props() {
+		if p.Type.Secret() {
+			names = append(names, p.Name)
+		}
+	}
+	if len(names) == 0 {
+		return a.spec.Use + " has no such field"
+	}
+	return "in " + a.spec.Use + " these take secrets: " + strings.Join(names, ", ")
 }

@@ -8,9 +8,11 @@
 package program
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tappet-dev/tappet/engine/expr"
+	"github.com/tappet-dev/tappet/engine/graph"
 )
 
 // The roots of a mapping's scope, in the order of expr.Env.Values.
@@ -20,6 +22,7 @@ const (
 	VarStep           // step("<id>"): status, output, error, attempts
 	VarRun            // id, started_at, attempt
 	VarGraph          // name, version
+	VarError          // kind, message, step, retryable, data: why the run failed; of on_failure alone
 	NumVars
 )
 
@@ -29,10 +32,17 @@ type Program struct {
 	Name    string
 	Trigger Trigger
 	Top     *List
-	// Timeout limits the run from its start.
+	// Failure runs once when the run has failed; nil without on_failure (G15).
+	Failure *List
+	// Dedupe is nil when the trigger alone tells events apart.
+	Dedupe *Dedupe
+	// Timeout limits the run from its start, and Failure from its own.
 	Timeout time.Duration
-	// Slots is the number of steps; each has a slot for its output.
+	// Slots is the number of steps; each has a slot for its output: those of Top
+	// first, then those of Failure.
 	Slots int
+	// Limits bound each evaluation; they are those that it was built with.
+	Limits expr.Limits
 	// ByID finds a step.
 	ByID map[string]*Step
 }
@@ -41,6 +51,8 @@ type Program struct {
 type Trigger struct {
 	// Use is the connector and the trigger, in full: "webhook.webhook".
 	Use string
+	// Connection names what its requests are sent with; "": nothing is added.
+	Connection string
 	// Config is `with`, a JSON object; expressions have no place in it.
 	Config []byte
 	// Every is how often a poll is asked; 0 leaves it to the connector.
@@ -50,6 +62,28 @@ type Trigger struct {
 	Cron, TimeZone string
 	// Event is the type of what it emits.
 	Event *expr.Type
+	// Filter gives a boolean: which events start a run; nil: all do. It sees the
+	// event alone, as the first of expr.Env.Values, and so does Dedupe.Key.
+	Filter *expr.Template
+	// Members are the members of the event whose schemas the config holds; each
+	// event is held against them.
+	Members []Member
+}
+
+// Dedupe tells events apart.
+type Dedupe struct {
+	// Key gives a scalar, or null: then the trigger's own key counts; nil: it always
+	// does.
+	Key *expr.Template
+	// Window is how long a key is known.
+	Window time.Duration
+}
+
+// A Member is a member of the event, or of a step's output, that the graph's
+// author has described.
+type Member struct {
+	Name   string
+	Schema *graph.Checker
 }
 
 // A List is a sequence of steps with its order (semantics.md G1, G2).
@@ -85,7 +119,7 @@ type Step struct {
 	ID string
 	// Pointer is the step's place in the document, a JSON pointer.
 	Pointer string
-	// Slot is the index of its output.
+	// Slot is the index of its output, unique in the program.
 	Slot int
 	// Preds and Succs are indices in the step's list.
 	Preds, Succs []int
@@ -101,14 +135,24 @@ type Step struct {
 
 	Verb Verb
 	// Action is the connector and the action, in full: "http.post".
-	Action    string
-	OnUnknown OnUnknown
+	Action string
+	// Connection names what the action's requests are sent with; "": nothing is
+	// added.
+	Connection string
+	OnUnknown  OnUnknown
+	// Success is nil when the action says itself whether it succeeded.
+	Success *Success
+	// Paginate is nil when one call is all.
+	Paginate *Paginate
 	// With are the mapped fields of `use`, in written order.
 	With []Field
 	// Set is the value of `set`.
 	Set *expr.Template
 	// Answer is what `respond` gives.
 	Answer Answer
+
+	// Members are those of a call's output that have schemas of their own.
+	Members []Member
 
 	// Output is the type of what the step gives.
 	Output *expr.Type
@@ -144,6 +188,39 @@ func (s *Step) Input() *expr.Type {
 type Field struct {
 	Name  string
 	Value *expr.Template
+	// To is the type of the field in the action's schema when Value has secrets
+	// in it, by which [expr.References] finds them; else nil.
+	To *expr.Type
+}
+
+// Secrets gives the names of the secrets that the steps refer to, sorted.
+func (p *Program) Secrets() []string {
+	var names []string
+	for _, s := range p.ByID {
+		for _, f := range s.With {
+			if f.To != nil {
+				names = append(names, f.Value.Secrets()...)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Connections gives the names of the connections that trigger and steps name,
+// sorted.
+func (p *Program) Connections() []string {
+	var names []string
+	if p.Trigger.Connection != "" {
+		names = append(names, p.Trigger.Connection)
+	}
+	for _, s := range p.ByID {
+		if s.Connection != "" {
+			names = append(names, s.Connection)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Answer is a compiled `respond`; each part may be nil.

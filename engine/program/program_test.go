@@ -33,6 +33,8 @@ const (
     "raw": {"type": "string"},
     "mode": {"enum": ["json", "form"]},
     "count": {"type": "integer", "minimum": 1},
+    "token": {"type": "string", "writeOnly": true},
+    "keys": {"type": "object", "additionalProperties": {"type": ["string", "array"], "writeOnly": true, "items": {"type": "string", "writeOnly": true}}},
     "flags": {"type": "object", "additionalProperties": false, "properties": {"follow": {"type": "boolean"}}}
   }
 }`
@@ -46,12 +48,20 @@ const (
 }`
 	webhookEvent = `{
   "type": "object", "additionalProperties": false, "required": ["body", "headers", "query", "method", "path"],
-  "properties": {"body": {}, "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+  "properties": {"body": {"schemaFrom": "schema"}, "headers": {"type": "object", "additionalProperties": {"type": "string"}},
     "query": {"type": "object", "additionalProperties": {"type": "string"}}, "method": {"type": "string"}, "path": {"type": "string"}}
 }`
 	webhookConfig = `{"type": "object", "additionalProperties": false, "required": ["path"],
-  "properties": {"path": {"type": "string"}, "respond": {"enum": ["accepted", "result"]}}}`
+  "properties": {"path": {"type": "string"}, "respond": {"enum": ["accepted", "result"]}, "schema": {"type": "object"}}}`
 )
+
+// Connection implements program.Connections: there is forms.
+func (fake) Connection(name string) error {
+	if name != "forms" {
+		return fmt.Errorf("there is no connection %q", name)
+	}
+	return nil
+}
 
 func (fake) Trigger(use string) (program.TriggerSpec, error) {
 	switch use {
@@ -398,5 +408,21 @@ func BenchmarkBuild(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func TestAnEventsGate(t *testing.T) {
+	t.Parallel()
+	p := mustBuild(t, "webhook, with: {path: x}, filter: \"${{ trigger.body.kind == 'order' }}\"}\ndedupe: {key: trigger.body.id, window: 1h", "  - {id: a, set: 1}\n")
+	env := expr.Env{Values: []any{expr.NewRaw([]byte(`{"body":{"kind":"order","id":7}}`))}}
+	if v, err := p.Trigger.Filter.Eval(&env); v != true || err != nil {
+		t.Errorf("filter: %v, %v", v, err)
+	}
+	if b, err := p.Dedupe.Key.AppendJSON(nil, &env); string(b) != "7" || err != nil || p.Dedupe.Window != time.Hour {
+		t.Errorf("key %s, %v, for %s", b, err, p.Dedupe.Window)
+	}
+	p = mustBuild(t, "webhook, with: {path: x}, filter: false}\ndedupe: {window: 2h", "  - {id: a, set: 1}\n")
+	if v, err := p.Trigger.Filter.Eval(&expr.Env{}); v != false || err != nil || p.Dedupe.Key != nil || p.Dedupe.Window != 2*time.Hour {
+		t.Errorf("filter: %v, %v; dedupe %+v", v, err, p.Dedupe)
 	}
 }

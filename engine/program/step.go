@@ -8,9 +8,9 @@ import (
 	"github.com/tappet-dev/tappet/engine/graph"
 )
 
-// step compiles the step at index i. Its scope is of steps above.
+// step compiles the step at index i of all. Its scope is of steps above.
 func (b *builder) step(to *Step, i int) {
-	from := &b.doc.Steps[i]
+	from := &b.names.steps[i]
 	parts := []*graph.Value{from.If, from.With, from.Set}
 	if r := from.Respond; r != nil {
 		parts = append(parts, r.Status, r.Headers, r.Body)
@@ -24,9 +24,11 @@ func (b *builder) step(to *Step, i int) {
 	switch from.Verb {
 	case graph.VerbUse:
 		b.use(to, from, c)
+		b.results(to, from, i)
 	case graph.VerbSet:
 		to.Verb = Set
 		to.Set = c.value(from.Set, from.Pointer+"/set")
+		c.secrets(from.Set, from.Pointer+"/set", nil, "a step's output is stored; write secret(…) where it is needed")
 		to.Output = to.Set.Type()
 	case graph.VerbRespond:
 		to.Verb = Respond
@@ -71,6 +73,7 @@ func (b *builder) action(from *graph.Step) *action {
 				a.checker = b.checkerOf(a.spec.Input, "input", a.spec.Use, from.UsePos, pointer)
 			}
 			a.output, _ = b.typeOf(a.spec.Output, "output", a.spec.Use, from.UsePos, pointer)
+			a.files = manyFiles(a.spec.Input)
 		}
 	}
 	if a.err != nil {
@@ -78,6 +81,16 @@ func (b *builder) action(from *graph.Step) *action {
 		return nil
 	}
 	return a
+}
+
+// results compiles what is said about the results of a call.
+func (b *builder) results(to *Step, from *graph.Step, i int) {
+	a := b.specs[from.Use]
+	if a != nil && a.err != nil {
+		a = nil
+	}
+	b.success(to, from, i, to.Output)
+	b.paginate(to, from, i, a)
 }
 
 // keyed says whether a call surely carries its key: the field that can switch
@@ -91,7 +104,8 @@ func keyed(field string, with *graph.Value) bool {
 }
 
 func (b *builder) use(to *Step, from *graph.Step, c *mapper) {
-	to.Verb, to.Action = Use, from.Use
+	to.Verb, to.Action, to.Connection = Use, from.Use, from.Connection
+	b.connection(from.Connection, from.ConnectionPos, from.Pointer+"/connection")
 	if from.Use == "" {
 		return
 	}
@@ -112,6 +126,9 @@ func (b *builder) use(to *Step, from *graph.Step, c *mapper) {
 	if with == nil {
 		with = &graph.Value{Kind: graph.Object, Line: from.Pos.Line, Column: from.Pos.Column}
 	}
+	if a != nil {
+		to.Members, to.Output = b.declare(a.spec.Output, with, pointer, a.output, from.SuccessWhen != nil)
+	}
 	to.With = make([]Field, 0, len(with.Members))
 	for _, m := range with.Members {
 		f := Field{Name: m.Name}
@@ -125,6 +142,8 @@ func (b *builder) use(to *Step, from *graph.Step, c *mapper) {
 	if a == nil {
 		return
 	}
+	c.secrets(with, pointer, a.input, secretFields(a))
+	c.files(with, pointer, a.files)
 	told := len(b.problems)
 	b.check(a.checker, with, pointer, c.isOpen)
 	for _, m := range with.Members {
@@ -134,6 +153,12 @@ func (b *builder) use(to *Step, from *graph.Step, c *mapper) {
 	}
 	if c.failed || len(b.problems) > told {
 		return
+	}
+	for i := range to.With {
+		if f := &to.With[i]; f.Value.Type().Secret() {
+			f.To = a.input.Field(f.Name)
+			f.Value = f.Value.For(f.To)
+		}
 	}
 	// What the type doesn't name member by member, such as the values of any
 	// header, is checked as part of its field.
@@ -152,16 +177,20 @@ func (b *builder) respond(to *Step, from *graph.Step, c *mapper) {
 		return
 	}
 	pointer := from.Pointer + "/respond"
+	const noSecrets = "an answer is for the caller; it never has a secret in it"
 	if r.Status != nil {
 		to.Answer.Status = c.value(r.Status, pointer+"/status")
+		c.secrets(r.Status, pointer+"/status", nil, noSecrets)
 		c.fits(r.Status, pointer+"/status", to.Answer.Status.Type(), expr.Int(), "a status is a whole number from 200 to 599")
 	}
 	if r.Headers != nil {
 		to.Answer.Headers = c.value(r.Headers, pointer+"/headers")
+		c.secrets(r.Headers, pointer+"/headers", nil, noSecrets)
 		b.headers(r.Headers, pointer+"/headers", c)
 	}
 	if r.Body != nil {
 		to.Answer.Body = c.value(r.Body, pointer+"/body")
+		c.secrets(r.Body, pointer+"/body", nil, noSecrets)
 		to.Output = to.Answer.Body.Type()
 	}
 }
