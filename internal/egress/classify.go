@@ -22,7 +22,7 @@ func classify(err error, w *watch) error {
 		case errors.Is(cause, errWhole), errors.Is(cause, errIdle), errors.Is(cause, errDrain):
 			return &sdk.Error{Kind: sdk.Timeout, Err: cause}
 		case errors.Is(w.ctx.Err(), context.DeadlineExceeded):
-			return &sdk.Error{Kind: sdk.Timeout, Err: cause}
+			return &sdk.Error{Kind: sdk.Timeout, Err: &callersDeadline{cause}}
 		}
 		return &sdk.Error{Kind: sdk.Cancelled, Err: cause}
 	}
@@ -32,6 +32,12 @@ func classify(err error, w *watch) error {
 	}
 	return &sdk.Error{Kind: kindOf(err), Err: err}
 }
+
+// callersDeadline is the cause of a timeout that isn't of Limits: the caller may
+// have left the service no time.
+type callersDeadline struct{ error }
+
+func (d *callersDeadline) Unwrap() error { return d.error }
 
 func kindOf(err error) sdk.Kind {
 	var refusal *Refusal

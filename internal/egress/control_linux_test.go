@@ -2,9 +2,11 @@ package egress
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -34,7 +36,7 @@ func TestSec01_ControlWithoutTheGuardTheSameAddressesAreConnectedTo(t *testing.T
 	guarded, control := newGuard(nil), newGuard(everything(t))
 	through := func(g *guard) *Client {
 		l := Limits{}.withDefaults()
-		return newClient(Options{}, l, &net.Dialer{
+		return newClient(Options{}, l, g, &net.Dialer{
 			Timeout: l.Connect,
 			ControlContext: func(ctx context.Context, network, address string, raw syscall.RawConn) error {
 				if err := g.control(ctx, network, address, raw); err != nil {
@@ -84,4 +86,59 @@ func connect(raw syscall.RawConn, network string, port int) error {
 		return ctlErr
 	}
 	return err
+}
+
+// A name server that answers with a public address first and with a loopback
+// one from then on gains nothing: not with a redirect, nor with another call.
+// The control is the same without the guard. The first connection goes to a
+// listener of ours as above, since no test calls a public address.
+func TestSec01_RebindingNameThroughRedirectsAndRetries(t *testing.T) {
+	t.Parallel()
+	var reached atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close") // the next request looks the name up again
+		if r.URL.Path == "/inside" {
+			reached.Add(1)
+			return
+		}
+		http.Redirect(w, r, "/inside", http.StatusTemporaryRedirect)
+	}))
+	defer s.Close()
+	port := s.Listener.Addr().(*net.TCPAddr).Port
+	for _, tt := range []struct {
+		name string
+		g    *guard
+		want sdk.Kind
+		hits int64
+	}{
+		{"guarded", newGuard(nil), sdk.Denied, 0},
+		{"control", newGuard(everything(t)), "", 2},
+	} {
+		reached.Store(0)
+		dns := newDNS(t, netip.MustParseAddr("93.184.216.34"))
+		l := Limits{}.withDefaults()
+		dials := 0
+		c := newClient(Options{}, l, tt.g, &net.Dialer{
+			Timeout: l.Connect, Resolver: dns.resolver,
+			ControlContext: func(ctx context.Context, network, address string, raw syscall.RawConn) error {
+				if err := tt.g.control(ctx, network, address, raw); err != nil {
+					return err
+				}
+				dials++
+				dns.answer.Store(netip.MustParseAddr("127.0.0.1")) // from the second look-up on
+				return connect(raw, network, port)
+			},
+		})
+		url := fmt.Sprintf("http://rebind.test:%d/", port)
+		_, _, x, err := fetch(t.Context(), c, &sdk.Request{URL: url})
+		if got := sdk.KindOf(err); err == nil && tt.want != "" || err != nil && got != tt.want || len(x) != 1 || len(x[0].Redirects) != 1 {
+			t.Errorf("%s: the redirect gives %v, exchanges %+v", tt.name, err, x)
+		}
+		if _, _, _, err := fetch(t.Context(), c, &sdk.Request{URL: url + "inside"}); err == nil && tt.want != "" || err != nil && sdk.KindOf(err) != tt.want {
+			t.Errorf("%s: the next call gives %v", tt.name, err)
+		}
+		if reached.Load() != tt.hits || dials == 0 {
+			t.Errorf("%s: %d requests came inside, want %d, after %d dials", tt.name, reached.Load(), tt.hits, dials)
+		}
+	}
 }

@@ -186,7 +186,7 @@ func TestRequestGoesOutAsItIsWritten(t *testing.T) {
 		}
 	}
 	want := seen{"PaTCH /a%2Fb|{c}//d?x=1&y={z}|&&q=%20+", "forms.example:8080", "hello", http.Header{
-		"Accept-Encoding": {"gzip, deflate"}, "Content-Length": {"5"}, "User-Agent": {"Tappet"}, "X-Key": {"a", "ü"},
+		"Accept-Encoding": {"gzip, deflate, br, zstd"}, "Content-Length": {"5"}, "User-Agent": {"Tappet"}, "X-Key": {"a", "ü"},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -414,7 +414,7 @@ func FuzzRequest(f *testing.F) {
 			}
 			return
 		}
-		req, err := out.build(context.Background())
+		req, err := out.build(context.Background(), false)
 		if err != nil {
 			t.Fatal(err)
 		}

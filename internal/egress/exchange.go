@@ -4,16 +4,20 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net/http"
 	"net/http/httptrace"
+	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/tappet-dev/tappet/internal/egress/governor"
 	"github.com/tappet-dev/tappet/sdk"
 )
 
-// An Exchange is the record of one call of Do: what was sent, what came back
+// An Exchange is the record of one call of Send: what was sent, what came back
 // and how long it took.
 type Exchange struct {
 	Method string
@@ -23,14 +27,20 @@ type Exchange struct {
 	Redirects []string
 	// Status is that of the last response, 0 if none came.
 	Status int
-	// Started is when Do was called.
+	// Started is when Send was called.
 	Started time.Time
+	// Waited is how long the call has waited for its turn, at all its hosts, and
+	// WaitReason is why it did last, "" if it didn't; see governor.Why.
+	Waited     time.Duration
+	WaitReason string
 	// DNS, Connect and TLS are what was spent on connections that were opened
 	// for this call, redirects included; 0 where a connection was reused.
 	DNS, Connect, TLS time.Duration
-	// FirstByte is from Started to the first byte of the last response.
+	// FirstByte is from Started, without Waited, to the first byte of the last
+	// response.
 	FirstByte time.Duration
-	// Total is from Started to the end of the body, or to the failure.
+	// Total is from Started to the end of the body, or to the failure, the wait
+	// included.
 	Total time.Duration
 	// Reused says that the last connection had been used before.
 	Reused bool
@@ -48,7 +58,11 @@ type Exchange struct {
 // exchange collects an Exchange. Its hooks are called by dialling goroutines,
 // also after the call has ended, so they are locked.
 type exchange struct {
-	rec  func(Exchange)
+	call Call
+	// slot is the place at the host of key; only the call's own goroutine has it.
+	slot governor.Slot
+	key  governor.Key
+	tape *tape // nil: nothing is captured
 	sent atomic.Int64
 	// inMemory is the size of the body under way, if it isn't counted as it is
 	// read.
@@ -61,12 +75,12 @@ type exchange struct {
 	dns, connect, handshake time.Time
 }
 
-func newExchange(r *sdk.Request, rec func(Exchange)) *exchange {
+func newExchange(r *sdk.Request, call Call) *exchange {
 	method := r.Method
 	if method == "" {
 		method = "GET"
 	}
-	return &exchange{rec: rec, x: Exchange{Method: method, URL: withoutUserinfo(r.URL), Started: time.Now()}}
+	return &exchange{call: call, x: Exchange{Method: method, URL: withoutUserinfo(r.URL), Started: time.Now()}}
 }
 
 // withoutUserinfo cuts what stands before "@" in a URL's authority, whether or
@@ -109,7 +123,7 @@ func (x *exchange) trace(ctx context.Context) context.Context {
 			}
 		},
 		GotFirstResponseByte: func() {
-			x.note(func(now time.Time) { x.x.FirstByte = now.Sub(x.x.Started) })
+			x.note(func(now time.Time) { x.x.FirstByte = now.Sub(x.x.Started) - x.x.Waited })
 		},
 	})
 }
@@ -157,7 +171,57 @@ func (x *exchange) redirected(url string) {
 	x.note(func(time.Time) { x.x.Redirects = append(x.x.Redirects, withoutUserinfo(url)) })
 }
 
-func (x *exchange) answered(status int) { x.note(func(time.Time) { x.x.Status = status }) }
+func (x *exchange) answered(status int, header http.Header) {
+	x.note(func(time.Time) { x.x.Status = status })
+	x.slot.Answered(status, header)
+}
+
+// enter notes the place at a host.
+func (x *exchange) enter(key governor.Key, slot governor.Slot) {
+	x.key, x.slot = key, slot
+	if slot.Waited > 0 {
+		x.note(func(time.Time) { x.x.Waited += slot.Waited; x.x.WaitReason = string(slot.Why) })
+	}
+}
+
+// leave gives the place at a host back; err is why the call has failed there.
+func (x *exchange) leave(err error) { x.slot.Done(x.fault(err)) }
+
+// ownDeadline is a time after which a host is to blame for a call that was
+// ended by its caller's deadline.
+const ownDeadline = time.Second
+
+// fault says how the host has failed, "" if it hasn't.
+func (x *exchange) fault(err error) string {
+	x.mu.Lock()
+	status, took := x.x.Status, time.Since(x.x.Started)-x.x.Waited
+	x.mu.Unlock()
+	if err == nil {
+		if status >= 500 {
+			return strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
+		}
+		return ""
+	}
+	switch sdk.KindOf(err) {
+	case sdk.Timeout:
+		var own *callersDeadline
+		if errors.As(err, &own) && took < ownDeadline {
+			return ""
+		}
+	case sdk.Unavailable:
+	default:
+		return ""
+	}
+	text := err.Error()
+	return text[:min(len(text), 200)]
+}
+
+// hop notes that the next send is to u.
+func (x *exchange) hop(u *url.URL) {
+	if x.tape != nil {
+		x.tape.next(u.String())
+	}
+}
 
 // fail ends the exchange with err, which it returns.
 func (x *exchange) fail(err error) error {
@@ -165,7 +229,8 @@ func (x *exchange) fail(err error) error {
 	return err
 }
 
-// end gives the record away, the first time that it is called.
+// end gives the record and the host's place away, the first time that it is
+// called.
 func (x *exchange) end(received int64, err error) {
 	x.mu.Lock()
 	if x.done {
@@ -175,7 +240,11 @@ func (x *exchange) end(received int64, err error) {
 	x.done = true
 	out := x.x
 	x.mu.Unlock()
-	if x.rec == nil {
+	x.leave(err)
+	if x.tape != nil {
+		x.call.Capture(x.tape.end())
+	}
+	if x.call.Record == nil {
 		return
 	}
 	out.Total = time.Since(out.Started)
@@ -190,5 +259,5 @@ func (x *exchange) end(received int64, err error) {
 			out.Error = e.Err.Error()
 		}
 	}
-	x.rec(out)
+	x.call.Record(out)
 }

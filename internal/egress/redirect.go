@@ -19,21 +19,33 @@ const (
 )
 
 // follow sends out and what redirects make of it.
-func (c *Client) follow(ctx context.Context, r *sdk.Request, out *outgoing, x *exchange) (*http.Response, error) {
+func (c *Client) follow(ctx context.Context, t *http.Transport, r *sdk.Request, out *outgoing, x *exchange) (*http.Response, error) {
 	out.body, out.size = source(r, x), r.Size
 	for hops := 0; ; hops++ {
-		req, err := out.build(ctx)
+		if err := c.checkProxied(out.url); err != nil {
+			return nil, err
+		}
+		via, err := c.proxy.forwards(out.url)
+		if err != nil {
+			return nil, err
+		}
+		req, err := out.build(ctx, via != nil)
 		if err != nil {
 			return nil, err
 		}
 		if r.Reopen == nil {
 			req.GetBody = nil
 		}
-		resp, err := c.transport.RoundTrip(req)
+		x.hop(out.url)
+		resp, err := t.RoundTrip(req)
 		if err != nil {
 			return nil, err
 		}
-		x.answered(resp.StatusCode)
+		x.answered(resp.StatusCode, resp.Header)
+		if resp.StatusCode == http.StatusSwitchingProtocols { // its body is the bare connection, which no limit ends
+			_ = resp.Body.Close()
+			return nil, sdk.Errorf(sdk.Failed, "the service goes over to another protocol (101), which wasn't asked for")
+		}
 		if c.limits.Redirects < 0 || !redirects(resp) {
 			return resp, nil
 		}
@@ -54,6 +66,9 @@ func (c *Client) follow(ctx context.Context, r *sdk.Request, out *outgoing, x *e
 			}
 		}
 		x.redirected(out.url.String())
+		if err := c.acquire(ctx, out, x); err != nil {
+			return nil, err
+		}
 	}
 }
 
@@ -136,12 +151,18 @@ func portOf(u *url.URL) string {
 }
 
 // credential names the fields that never go to another origin: those of the
-// standards, and the customary names of API keys.
+// standards, and whatever calls itself a key, a token or a secret. The key that
+// makes repeats harmless is no credential.
 func credential(canonical string) bool {
-	switch canonical {
-	case "Authorization", "Proxy-Authorization", "Www-Authenticate", "Cookie", "Cookie2",
-		"X-Api-Key", "Api-Key", "Apikey", "X-Auth-Token", "X-Access-Token", "Private-Token":
-		return true
+	if canonical == "Idempotency-Key" {
+		return false
+	}
+	for word := range strings.SplitSeq(strings.ToLower(canonical), "-") {
+		switch word {
+		case "authorization", "authenticate", "authentication", "auth", "cookie", "cookie2", "credential", "credentials",
+			"key", "apikey", "token", "secret", "password", "passwd", "signature", "session", "sessionid":
+			return true
+		}
 	}
 	return false
 }

@@ -88,6 +88,7 @@ func TestSec10_RedirectsCarryNoCredentialsToAnotherOrigin(t *testing.T) {
 			{Name: "Cookie", Value: "c=1"},
 			{Name: "X-Api-Key", Value: "k"},
 			{Name: "Proxy-Authorization", Value: "p"},
+			{Name: "X-Vendor-Token", Value: "t"},
 			{Name: "Idempotency-Key", Value: "i"},
 			{Name: "Host", Value: "forms.example"},
 		}}
@@ -128,8 +129,13 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Content-Type") != "" {
 		out += " ct"
 	}
-	if r.Header.Get("Authorization") != "" && r.Header.Get("Proxy-Authorization") != "" && r.Header.Get("X-Api-Key") != "" {
+	if r.Header.Get("Authorization") != "" && r.Header.Get("Proxy-Authorization") != "" && r.Header.Get("X-Api-Key") != "" && r.Header.Get("X-Vendor-Token") != "" {
 		out += " auth"
+	}
+	for _, secret := range []string{"Authorization", "Proxy-Authorization", "X-Api-Key", "X-Vendor-Token"} {
+		if r.Header.Get(secret) != "" && !strings.HasSuffix(out, " auth") {
+			out += " alone:" + secret
+		}
 	}
 	if r.Header.Get("Cookie") != "" {
 		out += " cookie"
@@ -141,4 +147,17 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		out += " host=" + r.Host
 	}
 	_, _ = io.WriteString(w, out)
+}
+
+func TestCredentialsByName(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"Authorization": true, "Proxy-Authorization": true, "Cookie": true, "X-Api-Key": true, "Ocp-Apim-Subscription-Key": true,
+		"X-Vendor-Token": true, "X-Hub-Signature": true, "X-Client-Secret": true, "Apikey": true,
+		"Idempotency-Key": false, "Content-Type": false, "X-Author": false, "X-Keyboard": false, "Accept": false, "X-Request-Id": false,
+	} {
+		if got := credential(name); got != want {
+			t.Errorf("%s: %t, want %t", name, got, want)
+		}
+	}
 }

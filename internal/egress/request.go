@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/tappet-dev/tappet/internal/egress/governor"
 	"github.com/tappet-dev/tappet/sdk"
 )
 
@@ -52,11 +53,13 @@ func (c *Client) request(r *sdk.Request) (*outgoing, error) {
 		out.header["User-Agent"] = []string{c.userAgent}
 	}
 	if out.header["Accept-Encoding"] == nil && out.header["Range"] == nil {
-		out.header["Accept-Encoding"] = []string{"gzip, deflate"}
+		out.header["Accept-Encoding"] = []string{"gzip, deflate, br, zstd"}
 	}
 	switch {
 	case r.Size < -1:
 		return nil, sdk.Errorf(sdk.Invalid, "size %d of the body is neither a length nor -1", r.Size)
+	case r.MaxResponse < 0:
+		return nil, sdk.Errorf(sdk.Invalid, "max_response is %d; 0 or a number of bytes is wanted", r.MaxResponse)
 	case r.Body == nil && r.Size > 0:
 		return nil, sdk.Errorf(sdk.Invalid, "size of the body is %d, but there is none", r.Size)
 	}
@@ -219,14 +222,24 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// build makes the transport's request.
-func (out *outgoing) build(ctx context.Context) (*http.Request, error) {
+// hostKey is the host that the request goes to, as the governor knows it.
+func (out *outgoing) hostKey() governor.Key {
+	port, _ := strconv.ParseUint(portOf(out.url), 10, 16) // it was checked
+	return governor.Key{Host: strings.TrimSuffix(strings.ToLower(out.url.Hostname()), "."), Port: uint16(port)}
+}
+
+// build makes the transport's request, with the whole URL for a proxy that
+// forwards it.
+func (out *outgoing) build(ctx context.Context, forwarded bool) (*http.Request, error) {
 	u := *out.url
 	u.Fragment, u.RawFragment = "", ""
 	// What Go would rewrite in a path goes out as it was written. A path that
 	// begins with "//" can't, since it would be read as a host.
 	if p := u.RawPath; p != "" && p != u.EscapedPath() && !strings.HasPrefix(p, "//") {
 		u.Opaque = p
+		if forwarded {
+			u.Opaque = "//" + u.Host + p
+		}
 	}
 	req := &http.Request{
 		Method: out.method, URL: &u, Host: out.host, Header: out.header,

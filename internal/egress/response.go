@@ -1,10 +1,6 @@
 package egress
 
 import (
-	"bufio"
-	"compress/flate"
-	"compress/gzip"
-	"compress/zlib"
 	"context"
 	"errors"
 	"io"
@@ -12,22 +8,28 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tappet-dev/tappet/sdk"
 )
 
 // response makes the caller's response; from here on the body ends the exchange.
-func (c *Client) response(resp *http.Response, x *exchange, w *watch) *sdk.Response {
+func (c *Client) response(resp *http.Response, r *sdk.Request, x *exchange, w *watch) *sdk.Response {
+	limit := c.limits.ResponseBody
+	if r.MaxResponse > 0 {
+		limit = min(r.MaxResponse, c.limits.ResponseFile)
+	}
 	out := &sdk.Response{Status: resp.StatusCode, Size: resp.ContentLength}
-	b := &body{wire: wire{raw: resp.Body, w: w, limit: c.limits.ResponseBody}, size: resp.ContentLength, x: x, left: c.limits.ResponseBody}
+	b := &body{wire: wire{raw: resp.Body, w: w, limit: limit, large: c.limits.ResponseBody, longer: c.limits.WholeFile}, size: resp.ContentLength, x: x, left: limit}
 	b.decoded = &b.wire
 	if resp.Request.Method != http.MethodHead && resp.ContentLength != 0 {
-		if resp.ContentLength > c.limits.ResponseBody {
-			b.err = tooLarge(c.limits.ResponseBody)
+		if resp.ContentLength > limit {
+			b.err = tooLarge(limit)
 		}
 		switch coding := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); coding {
-		case "gzip", "x-gzip", "deflate":
-			b.decoded = &decoder{coding: coding, src: &b.wire}
+		case "gzip", "x-gzip", "deflate", "br", "zstd":
+			b.decoder = &decoder{coding: coding, src: &b.wire}
+			b.decoded = b.decoder
 			out.Size = -1
 			resp.Header.Del("Content-Encoding")
 			resp.Header.Del("Content-Length")
@@ -66,12 +68,18 @@ type wire struct {
 	w        *watch
 	limit    int64
 	received int64
+	// Of more bytes than large it is a file's body, and the call may take longer.
+	large  int64
+	longer time.Duration
 }
 
 func (r *wire) Read(p []byte) (int, error) {
 	r.w.wait()
 	n, err := r.raw.Read(p)
 	r.w.rest()
+	if before := r.received; before <= r.large && before+int64(n) > r.large {
+		r.w.extend(r.longer)
+	}
 	r.received += int64(n)
 	switch {
 	case err == nil && r.received > r.limit:
@@ -92,8 +100,9 @@ var errTruncated = &sdk.Error{
 // body is the response's body for the caller.
 type body struct {
 	wire    wire
-	decoded io.Reader
-	size    int64 // on the wire, as declared; -1 if it isn't
+	decoded io.Reader // the wire or the decoder
+	decoder *decoder  // nil: there is none
+	size    int64     // on the wire, as declared; -1 if it isn't
 	x       *exchange
 
 	mu   sync.Mutex
@@ -163,54 +172,8 @@ func (b *body) finish(err error) {
 	}
 	_ = b.wire.raw.Close()
 	b.wire.w.stop()
+	if b.decoder != nil {
+		b.decoder.close()
+	}
 	b.x.end(b.wire.received, err)
-}
-
-// A decoder undoes a Content-Encoding; it begins with the first Read, since
-// the beginning of the stream is already one.
-type decoder struct {
-	coding string
-	src    io.Reader
-	r      io.Reader
-}
-
-func (d *decoder) Read(p []byte) (int, error) {
-	if d.r == nil {
-		r, err := d.open()
-		if err != nil {
-			return 0, d.broken(err)
-		}
-		d.r = r
-	}
-	n, err := d.r.Read(p)
-	if err != nil {
-		err = d.broken(err)
-	}
-	return n, err
-}
-
-func (d *decoder) open() (io.Reader, error) {
-	if d.coding != "deflate" {
-		return gzip.NewReader(d.src)
-	}
-	// deflate is zlib by the standard (RFC 9110, 8.4.1.2), and bare deflate of
-	// some servers: the first two bytes tell.
-	buf := bufio.NewReader(d.src)
-	head, err := buf.Peek(2)
-	if err == io.EOF && len(head) == 0 {
-		return nil, io.EOF
-	}
-	if err == nil && head[0]&0x0f == 8 && (uint(head[0])<<8|uint(head[1]))%31 == 0 {
-		return zlib.NewReader(buf)
-	}
-	return flate.NewReader(buf), nil
-}
-
-// broken keeps the wire's errors and the end; others are of the stream.
-func (d *decoder) broken(err error) error {
-	var e *sdk.Error
-	if errors.Is(err, io.EOF) || errors.As(err, &e) {
-		return err
-	}
-	return sdk.Errorf(sdk.Failed, "the response's %s encoding is broken: %w", d.coding, err)
 }

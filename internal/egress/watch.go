@@ -32,8 +32,8 @@ type watch struct {
 }
 
 // newWatch starts the time of a call.
-func newWatch(ctx context.Context, l Limits) (context.Context, *watch) {
-	w := &watch{begun: time.Now(), whole: l.Whole, idle: l.IdleRead}
+func newWatch(ctx context.Context, whole, idle time.Duration) (context.Context, *watch) {
+	w := &watch{begun: time.Now(), whole: whole, idle: idle}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	w.mu.Lock() // the timer may fire before it is stored
 	w.timer = time.AfterFunc(min(w.whole, w.idle), w.expire)
@@ -76,6 +76,13 @@ func (w *watch) wait() { w.waiting.Store(int64(max(time.Since(w.begun), 1))) }
 
 // rest notes that it is over: what the caller does meanwhile isn't the service's.
 func (w *watch) rest() { w.waiting.Store(0) }
+
+// extend gives the whole call more time.
+func (w *watch) extend(whole time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.whole = max(w.whole, whole)
+}
 
 // drain bounds the time in which the rest of a body may come.
 func (w *watch) drain(d time.Duration) {
