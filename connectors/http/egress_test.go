@@ -2,7 +2,6 @@ package http_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	nethttp "net/http"
@@ -102,37 +101,87 @@ func TestSec01_ConnectorIsGuarded(t *testing.T) {
 	}
 }
 
-// sink takes a request without looking at it.
-type sink struct{ host }
-
-func (s *sink) HTTP(_ context.Context, r *sdk.Request) (*sdk.Response, error) {
-	return &sdk.Response{Status: 200, Header: ok, Body: io.NopCloser(strings.NewReader(`{"ok":true}`)), Size: 11}, nil
+// A redirect that keeps the method sends the body again, files included; an
+// answer before the body's end leaves no file open.
+func TestS28_FilesThroughTheTransport(t *testing.T) {
+	t.Parallel()
+	content := strings.Repeat("0123456789", 100_000)
+	s := httptest.NewServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		switch r.URL.Path {
+		case "/moved":
+			nethttp.Redirect(w, r, "/form?"+r.URL.RawQuery, nethttp.StatusTemporaryRedirect)
+			return
+		case "/early":
+			w.WriteHeader(nethttp.StatusRequestEntityTooLarge)
+			return
+		}
+		if err := r.ParseMultipartForm(1 << 20); err != nil {
+			t.Error(err)
+			return
+		}
+		f, head, err := r.FormFile("file")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		b, err := io.ReadAll(f)
+		if err != nil || string(b) != content {
+			t.Errorf("the file has %d bytes, %v", len(b), err)
+		}
+		fmt.Fprintf(w, "%s %s %s %s", head.Filename, r.FormValue("note"), r.URL.RawQuery, r.Header.Get("X-A"))
+	}))
+	defer s.Close()
+	h := &filed{wired: newWired(t, s.Listener.Addr().String())}
+	f := h.put("1", "a.txt", "text/plain", content)
+	do := func(path string) (string, error) {
+		r, err := action(t, "custom").Do(t.Context(), h, sdk.ActionCall{IdempotencyKey: "key-1", Input: with(t,
+			`{"method":"POST","url":"`+s.URL+path+`","headers":{"X-A":"1"},"query":{"q":2},"form_data":{"note":"n","file":`+f+`}}`)})
+		if h.open != 0 {
+			t.Errorf("%s: %d files are left open", path, h.open)
+		}
+		return string(r.Output), err
+	}
+	for _, path := range []string{"/form", "/moved"} {
+		if out, err := do(path); err != nil || !strings.HasSuffix(out, `"body":"a.txt n q=2 1"}`) {
+			t.Errorf("%s: %s, %v", path, out, err)
+		}
+	}
+	if _, err := do("/early"); kindOf(err) != sdk.TooLarge && kindOf(err) != sdk.Unavailable {
+		t.Errorf("an early answer: %v", err)
+	}
 }
 
-var ok = sdk.Header{{Name: "Content-Type", Value: "application/json"}, {Name: "Date", Value: "Tue, 24 Nov 2026 10:00:00 GMT"}}
-
-func BenchmarkPost(b *testing.B) {
-	for _, size := range []int{300, 1 << 20} {
-		for _, nulls := range []bool{true, false} {
-			body := `{"title":"Task is done","due":null,"tags":["a","b"],"text":"` + strings.Repeat("x", size-80) + `"}`
-			fields := sdk.Fields{
-				{Name: "url", Value: json.RawMessage(`"https://forms.example.com/entries"`)},
-				{Name: "headers", Value: json.RawMessage(`{"X-Source":"tappet"}`)},
-				{Name: "query", Value: json.RawMessage(`{"form":"feedback"}`)},
-				{Name: "body", Value: json.RawMessage(body)},
-				{Name: "send_nulls", Value: json.RawMessage(fmt.Sprint(nulls))},
-			}
-			do := action(b, "post").Do
-			b.Run(fmt.Sprintf("size=%d/nulls=%v", size, nulls), func(b *testing.B) {
-				h := &sink{}
-				b.SetBytes(int64(len(body)))
-				b.ReportAllocs()
-				for b.Loop() {
-					if _, err := do(b.Context(), h, sdk.ActionCall{Input: fields, IdempotencyKey: "key-1"}); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
+// An answer that isn't what it says fails the call with the reason.
+func TestS9_TruncatedAndLyingAnswers(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		switch r.URL.Path {
+		case "/cut":
+			w.Header().Set("Content-Type", "image/png")
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, "\x89PNG")
+		case "/json":
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, "<html>")
+		case "/png":
+			w.Header().Set("Content-Type", "image/png")
+			w.Header().Set("Content-Disposition", `attachment; filename="a.png"`)
+			_, _ = io.WriteString(w, "\x89PNG")
+		}
+	}))
+	defer s.Close()
+	h := &filed{wired: newWired(t, s.Listener.Addr().String())}
+	for path, want := range map[string]struct {
+		kind       sdk.Kind
+		says, body string
+	}{
+		"/cut":  {sdk.Unavailable, "before the response's body was whole", ""},
+		"/json": {sdk.Failed, "the response is not JSON: byte 0", `"body":"<html>"}`},
+		"/png":  {"", "", `"body":{"file":"new-0","name":"a.png","type":"image/png","size":4}}`},
+	} {
+		r, err := action(t, "get").Do(t.Context(), h, sdk.ActionCall{Input: with(t, `{"url":"`+s.URL+path+`"}`)})
+		if kindOf(err) != want.kind || !strings.Contains(fmt.Sprint(err), want.says) || !strings.HasSuffix(string(r.Output), want.body) || (len(r.Output) == 0) != (want.body == "") {
+			t.Errorf("%s: %v, %s; want kind %q saying %q, output %q", path, err, r.Output, want.kind, want.says, want.body)
 		}
 	}
 }

@@ -9,18 +9,39 @@
 package http
 
 import (
+	"context"
 	"encoding/json"
 
 	"github.com/tappet-dev/tappet/sdk"
 )
 
-// New returns the connector http with its four actions.
+// Limits bound what one call may hold and give. A zero field means its default.
+type Limits struct {
+	// Memory bounds the body of a response that is parsed, in bytes, and what
+	// becomes of it as JSON; 16 MiB. The host's own limit holds too, and it alone
+	// for what becomes a file.
+	Memory int64
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Memory <= 0 {
+		l.Memory = 16 << 20
+	}
+	return l
+}
+
+// New returns the connector http with its four actions, within the default
+// limits.
 //
 // Each action gives {status, headers, body}: headers have lower-case names and
 // repeated fields joined by ", "; body is parsed by the response's
-// Content-Type. A status outside 200–299 is an error (see kindOf) whose result
-// is still there.
-func New() sdk.Connector {
+// Content-Type, see docs/http.md. A status outside 200–299 is an error (see
+// kindOf) whose result is still there.
+func New() sdk.Connector { return NewLimited(Limits{}) }
+
+// NewLimited is New within limits of your own.
+func NewLimited(l Limits) sdk.Connector {
+	c := &caller{limits: l.withDefaults()}
 	return sdk.Connector{
 		Name:        "http",
 		Title:       "HTTP",
@@ -34,9 +55,10 @@ func New() sdk.Connector {
 				Description: "Sends the parameters as the body of a POST request, as JSON unless a header says otherwise.",
 				Input:       json.RawMessage(bodyInput),
 				Output:      json.RawMessage(output),
+				Literal:     []string{"response_schema"},
 				Keyed:       true,
 				KeyField:    "idempotency_key",
-				Do:          post,
+				Do:          c.action("http.post", "POST"),
 			},
 			{
 				Name:        "get",
@@ -44,8 +66,9 @@ func New() sdk.Connector {
 				Description: "Asks for a resource, with query parameters.",
 				Input:       json.RawMessage(getInput),
 				Output:      json.RawMessage(output),
+				Literal:     []string{"response_schema"},
 				Idempotent:  true,
-				Do:          get,
+				Do:          c.action("http.get", "GET"),
 			},
 			{
 				Name:        "put",
@@ -53,21 +76,34 @@ func New() sdk.Connector {
 				Description: "Sends the parameters as the body of a PUT request, as JSON unless a header says otherwise.",
 				Input:       json.RawMessage(bodyInput),
 				Output:      json.RawMessage(output),
+				Literal:     []string{"response_schema"},
 				Idempotent:  true,
 				Keyed:       true,
 				KeyField:    "idempotency_key",
-				Do:          put,
+				Do:          c.action("http.put", "PUT"),
 			},
 			{
 				Name:        "custom",
 				Title:       "Custom request",
-				Description: "Sends any method with a JSON, urlencoded or raw body, or none.",
+				Description: "Sends any method with a JSON, urlencoded, form-data (with files), raw or file body, or none.",
 				Input:       json.RawMessage(customInput),
 				Output:      json.RawMessage(output),
+				Literal:     []string{"response_schema"},
 				Keyed:       true,
 				KeyField:    "idempotency_key",
-				Do:          custom,
+				Do:          c.action("http.custom", ""),
 			},
 		},
+	}
+}
+
+// A caller carries actions out; it is the same for all of them.
+type caller struct{ limits Limits }
+
+// action makes the function of one action; the method is empty for custom,
+// whose input has it.
+func (c *caller) action(op, method string) func(context.Context, sdk.Host, sdk.ActionCall) (sdk.Result, error) {
+	return func(ctx context.Context, h sdk.Host, call sdk.ActionCall) (sdk.Result, error) {
+		return c.do(ctx, h, call, op, method)
 	}
 }

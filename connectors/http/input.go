@@ -1,13 +1,18 @@
 package http
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
-	"github.com/tappet-dev/tappet/connectors/internal/httpjson"
 	"github.com/tappet-dev/tappet/connectors/internal/rawjson"
 	"github.com/tappet-dev/tappet/sdk"
 )
+
+// maxHeaders is how many fields a request's header may have; its bytes are the
+// host's to bound.
+const maxHeaders = 1_000
 
 // input reads the mapped fields of one call. Its methods name the field in
 // their errors.
@@ -67,40 +72,81 @@ func (in *input) oneOf(name string, list ...string) (string, error) {
 	return "", fmt.Errorf("%s: %.40q is not one of %s", name, s, strings.Join(list, ", "))
 }
 
-// pairs calls each for the key-value pairs of an object: once for a plain
-// value, once for each element of a list. A null is an empty value (S24), or
-// left out when nulls aren't sent (S25); one inside of a list keeps its place.
-func (in *input) pairs(name string, v []byte, each func(key, value string) error) error {
+// The ways to write a list as a pair's value.
+const (
+	listsRepeat   = "repeat"
+	listsBrackets = "brackets"
+	listsIndices  = "indices"
+	listsComma    = "comma"
+	listsNone     = "" // lists are refused
+)
+
+// pairs calls each for the key-value pairs of an object, with the key and value
+// that go out: once for a plain value, once for each element of a list, or once
+// with all elements for listsComma. A null is an empty value (S24), or left out
+// when nulls aren't sent (S25); one inside of a list keeps its place.
+func (in *input) pairs(name string, v []byte, lists string, each func(key string, values []string) error) error {
 	if t := rawjson.Of(v); t != rawjson.Object {
 		return fmt.Errorf("%s: an object of key-value pairs is wanted, not %s", name, t.Name())
 	}
+	one := make([]string, 1)
 	return rawjson.Members(v, func(quoted, value []byte) error {
 		key, ok := rawjson.Unquote(quoted)
 		if !ok {
 			return fmt.Errorf("%s: a key isn't text", name)
 		}
-		switch rawjson.Of(value) {
-		case rawjson.Null:
-			if !in.nulls {
-				return nil
+		t := rawjson.Of(value)
+		if t == rawjson.Null && !in.nulls {
+			return nil
+		}
+		if t == rawjson.Array && lists != listsNone {
+			if err := list(key, value, lists, each); err != nil {
+				return fmt.Errorf("%s[%q]: %w", name, key, err)
 			}
-			return each(key, "")
-		case rawjson.Array:
-			return rawjson.Elements(value, func(element []byte) error {
-				text, err := plain(element)
-				if err != nil {
-					return fmt.Errorf("%s[%q]: an element is %w", name, key, err)
-				}
-				return each(key, text)
-			})
-		case rawjson.None, rawjson.Bool, rawjson.Number, rawjson.String, rawjson.Object:
+			return nil
 		}
 		text, err := plain(value)
 		if err != nil {
+			if t == rawjson.Array {
+				err = fmt.Errorf(`%w; make one text of its values, with join(", ")`, err)
+			}
 			return fmt.Errorf("%s[%q]: it is %w", name, key, err)
 		}
-		return each(key, text)
+		one[0] = text
+		return each(key, one)
 	})
+}
+
+// list calls each for the elements of a list, as lists says.
+func list(key string, v []byte, lists string, each func(key string, values []string) error) error {
+	var all []string
+	err := rawjson.Elements(v, func(element []byte) error {
+		text, err := plain(element)
+		if err != nil {
+			return fmt.Errorf("an element is %w", err)
+		}
+		all = append(all, text)
+		return nil
+	})
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	if lists == listsComma {
+		return each(key, all)
+	}
+	for i := range all {
+		k := key
+		switch {
+		case lists == listsBrackets && !strings.HasSuffix(key, "[]"):
+			k += "[]"
+		case lists == listsIndices:
+			k = strings.TrimSuffix(key, "[]") + "[" + strconv.Itoa(i) + "]"
+		}
+		if err := each(k, all[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // plain gives the text of a value that has no parts: numbers keep their digits,
@@ -114,60 +160,13 @@ func plain(v []byte) (string, error) {
 	case rawjson.String:
 		s, ok := rawjson.Unquote(v)
 		if !ok {
-			return "", fmt.Errorf("no valid string")
+			return "", errors.New("no valid string")
 		}
 		return s, nil
 	case rawjson.None, rawjson.Array, rawjson.Object:
-		return "", fmt.Errorf("%s, where a string, a number, a boolean, null or a list of these is wanted", t.Name())
+		return "", fmt.Errorf("%s, where a string, a number, a boolean or null is wanted", t.Name())
 	}
-	return "", fmt.Errorf("no value")
-}
-
-// address gives the URL as it was given, with the query's pairs added after its
-// own (S19, S22).
-func (in *input) address() (string, error) {
-	v := in.fields.Get("url")
-	url, ok := rawjson.Unquote(v)
-	if !ok {
-		return "", fmt.Errorf("url: an absolute http or https URL is wanted, not %s", rawjson.Of(v).Name())
-	}
-	if len(url) < 8 || !hasScheme(url, "http://") && !hasScheme(url, "https://") {
-		return "", fmt.Errorf("url: %.80q does not begin with http:// or https://", url)
-	}
-	query, t := in.get("query")
-	if t == rawjson.None {
-		return url, nil
-	}
-	base, fragment := url, ""
-	if i := strings.IndexByte(url, '#'); i >= 0 {
-		base, fragment = url[:i], url[i:]
-	}
-	b := make([]byte, 0, len(url)+len(query)+16)
-	b = append(b, base...)
-	first := byte('&')
-	switch {
-	case !strings.Contains(base, "?"):
-		first = '?'
-	case strings.HasSuffix(base, "?"), strings.HasSuffix(base, "&"):
-		first = 0
-	}
-	err := in.pairs("query", query, func(key, value string) error {
-		if first != 0 {
-			b = append(b, first)
-		}
-		first = '&'
-		b = append(httpjson.AppendQueryEscaped(b, key), '=')
-		b = httpjson.AppendQueryEscaped(b, value)
-		return nil
-	})
-	if err != nil {
-		return "", err
-	}
-	return string(append(b, fragment...)), nil
-}
-
-func hasScheme(url, scheme string) bool {
-	return len(url) > len(scheme) && httpjson.EqualFold(url[:len(scheme)], scheme)
+	return "", errors.New("no value")
 }
 
 // header reads the headers; CR, LF and NUL are refused here, so that nothing is
@@ -178,14 +177,17 @@ func (in *input) header() (sdk.Header, error) {
 		return nil, nil
 	}
 	h := make(sdk.Header, 0, 8)
-	err := in.pairs("headers", v, func(key, value string) error {
+	err := in.pairs("headers", v, listsNone, func(key string, values []string) error {
 		if !isToken(key) {
 			return fmt.Errorf("headers: %.80q is no header name: letters, digits and !#$%%&'*+-.^_`|~ are wanted", key)
 		}
-		if strings.ContainsAny(value, "\r\n\x00") {
+		if strings.ContainsAny(values[0], "\r\n\x00") {
 			return fmt.Errorf("headers[%q]: a value can't hold CR, LF or NUL", key)
 		}
-		h.Add(key, value)
+		if len(h) == maxHeaders {
+			return fmt.Errorf("headers: there are more than %d fields", maxHeaders)
+		}
+		h.Add(key, values[0])
 		return nil
 	})
 	if err != nil {

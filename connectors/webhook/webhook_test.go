@@ -13,7 +13,7 @@ import (
 
 func fire(t testing.TB, config string, r sdk.WebhookRequest) (sdk.RawWebhook, error) {
 	t.Helper()
-	return New().Triggers[0].Webhook(context.Background(), nil,
+	return New().Triggers[0].Webhook(context.Background(), &cabinet{},
 		sdk.WebhookCall{Trigger: "webhook", Config: json.RawMessage(config), Request: r})
 }
 
@@ -32,6 +32,10 @@ func TestS33_BodyOfTheEvent(t *testing.T) {
 		{"empty of a strange type", "image/png", "", `null`},
 		{"no type, json", "", "\n{}", "\n{}"},
 		{"no type, text", "", "hello", `"hello"`},
+		{"xml", "application/xml", "<a b=\"1\"><c>x</c></a>", `{"a":{"@b":"1","c":"x"}}`},
+		{"xml suffix", "application/atom+xml;charset=utf-8", "<a/>", `{"a":""}`},
+		{"xml of another encoding", "text/xml", "<?xml version=\"1.0\" encoding=\"iso-8859-1\"?><a>\xe9</a>", `{"a":"é"}`},
+		{"no type, no text", "", "\x89PNG\xff", `{"file":"f1","name":"body","type":"","size":5}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -73,7 +77,7 @@ func TestS33_WholeEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := sdk.RawWebhook{Wait: true, Events: []sdk.Event{{Data: json.RawMessage(
-		`{"body":{},"headers":{"x-event":"done, twice"},"query":{"x":["1","2"],"y":" "},"method":"PUT","path":"a/b","params":{}}`)}}}
+		`{"body":{},"headers":{"x-event":"done, twice"},"query":{"x":["1","2"],"y":" "},"method":"PUT","path":"a/b","params":{},"files":[]}`)}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -82,15 +86,17 @@ func TestS33_WholeEvent(t *testing.T) {
 func TestRefusedRequests(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, config, contentType, query, body, says string }{
+		{"a name twice", accepted, "application/json", "", `{"a":1,"b":{"c":1,"c":2}}`, "body: not JSON: byte 18: the object has this name twice"},
 		{"broken json", accepted, "application/json", "", `{"a":1,}`, "body: not JSON: byte 7"},
 		{"not utf-8", accepted, "application/json", "", "\"\xff\"", "byte 1: the text is not UTF-8"},
 		{"too deep", accepted, "application/json", "", strings.Repeat("[", 161), "byte 160: it is nested too deep"},
-		{"another type", accepted, "application/xml", "", "<a/>", `content type "application/xml" isn't taken: taken are application/json`},
-		{"multipart", accepted, "multipart/form-data; boundary=x", "", "--x", "multipart/form-data"},
 		{"charset", accepted, "text/plain; charset=iso-8859-1", "", "x", "send UTF-8"},
-		{"binary without a type", accepted, "", "", "\x89PNG\xff", "isn't UTF-8"},
+		{"binary as text", accepted, "text/plain", "", "\x89PNG\xff", "isn't UTF-8"},
+		{"binary as xml", accepted, "text/xml", "", "\x89PNG\xff", "not XML"},
+		{"an entity", accepted, "text/xml", "", `<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>`, "not XML"},
 		{"broken query", accepted, "", "a=%zz", "", `query: key "a": "%zz" is no percent escape`},
 		{"config", `{"respond":"later"}`, "", "", "", "neither accepted nor result"},
+		{"raw", `{"raw":1}`, "", "", "", "neither true nor false"},
 	} {
 		r := sdk.WebhookRequest{Method: "POST", Query: tt.query, Body: []byte(tt.body)}
 		if tt.contentType != "" {
@@ -99,11 +105,38 @@ func TestRefusedRequests(t *testing.T) {
 		_, err := fire(t, tt.config, r)
 		want := sdk.Invalid
 		switch tt.name {
-		case "another type", "multipart", "charset", "binary without a type":
+		case "charset", "binary as text":
 			want = sdk.Unsupported
 		}
 		if sdk.KindOf(err) != want || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v, want kind %s saying %q", tt.name, err, want, tt.says)
+		}
+	}
+}
+
+func TestRawIsTheBodyAsItCame(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ config, contentType, body, want string }{
+		{`{"raw":true}`, "application/json", " {\"a\":1}\n", `" {\"a\":1}\n"`},
+		{`{"raw":true}`, "application/x-www-form-urlencoded", "a=%20", `"a=%20"`},
+		{`{"raw":true}`, "", "", `""`},
+		{`{"raw":true}`, "", "\xff", `null`},
+		{`{"raw":false}`, "", "x", ""},
+		{`{}`, "", "x", ""},
+	} {
+		r := sdk.WebhookRequest{Body: []byte(tt.body)}
+		if tt.contentType != "" {
+			r.Header.Add("Content-Type", tt.contentType)
+		}
+		got, err := fire(t, tt.config, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var event struct {
+			Raw json.RawMessage `json:"raw"`
+		}
+		if err := json.Unmarshal(got.Events[0].Data, &event); err != nil || string(event.Raw) != tt.want {
+			t.Errorf("%s %q: raw is %s, %v; want %s", tt.config, tt.body, event.Raw, err, tt.want)
 		}
 	}
 }

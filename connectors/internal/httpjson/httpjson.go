@@ -1,8 +1,10 @@
 // Package httpjson writes the parts of HTTP messages as JSON: header fields,
-// query strings and urlencoded forms, and reads media types.
+// query strings, and bodies that are urlencoded forms, CSV or XML; and it reads
+// media types.
 //
 // It is not a parser of messages: it starts from what a host has parsed. Its
-// one rule: the order of what came is kept, and nothing that came is lost.
+// one rule: the order of what came is kept, and nothing that came is lost but
+// what a body's mapping says.
 package httpjson
 
 import (

@@ -27,11 +27,17 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("byte %d: %s", e.Offse
 // Check says whether b is exactly one JSON document (RFC 8259) in UTF-8 that
 // nests at most depth levels; a depth of 0 means MaxDepth. The error is a
 // *SyntaxError.
-func Check(b []byte, depth int) error {
+func Check(b []byte, depth int) error { return check(b, depth, false) }
+
+// CheckUnique is Check for a document in which no object may have two members
+// of one name: what two readers could take for different values.
+func CheckUnique(b []byte, depth int) error { return check(b, depth, true) }
+
+func check(b []byte, depth int, unique bool) error {
 	if depth <= 0 {
 		depth = MaxDepth
 	}
-	s := scanner{b: b, depth: depth}
+	s := scanner{b: b, depth: depth, unique: unique}
 	s.space()
 	if err := s.value(); err != nil {
 		return err
@@ -48,6 +54,8 @@ type scanner struct {
 	b     []byte
 	i     int
 	depth int
+	// unique: an object's names are compared.
+	unique bool
 }
 
 func (s *scanner) fail(reason string) error { return &SyntaxError{Offset: s.i, Reason: reason} }
@@ -117,12 +125,18 @@ func (s *scanner) object() error {
 		s.leave()
 		return nil
 	}
+	var names names
 	for {
 		if !s.at('"') {
 			return s.fail("a member's name in double quotes is wanted")
 		}
+		from := s.i
 		if err := s.text(); err != nil {
 			return err
+		}
+		if s.unique && !names.add(s.b[from:s.i]) {
+			s.i = from
+			return s.fail("the object has this name twice")
 		}
 		s.space()
 		if !s.at(':') {
