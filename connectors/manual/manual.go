@@ -29,12 +29,22 @@ func New() sdk.Connector {
 	}
 }
 
-const configSchema = `{"type":"object","additionalProperties":false}`
+const configSchema = `{
+  "type": "object",
+  "additionalProperties": false,
+  "properties": {
+    "schema": {
+      "type": "object",
+      "title": "Schema of the body",
+      "description": "A JSON Schema that each body must fit: another is refused, and expressions know the body's type."
+    }
+  }
+}`
 
 const eventSchema = `{
   "type": "object",
   "additionalProperties": false,
   "properties": {
-    "body": {"title": "Body", "description": "What the starter gave; null when nothing was given."}
+    "body": {"title": "Body", "schemaFrom": "schema", "description": "What the starter gave; null when nothing was given."}
   }
 }`
