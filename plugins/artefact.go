@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/tappet-dev/tappet/plugins/native"
 	"github.com/tappet-dev/tappet/sdk"
@@ -24,7 +23,7 @@ const kept = ".releases"
 
 // releasePath is where the copy of a release is kept.
 func (c *Catalogue) releasePath(file, digest string) string {
-	return filepath.Join(c.dir, kept, file+"@"+digest)
+	return filepath.Join(c.dir, kept, releaseKey(file, digest))
 }
 
 // keep copies what r gives, hashing it on the way, and names the copy by what it
@@ -75,36 +74,6 @@ func (c *Catalogue) keepFile(name string) (digest string, err error) {
 		return "", c.tooLarge()
 	}
 	return c.keep(name, f, st.Mode().Perm())
-}
-
-// sweep removes the copies that no release and no version in use needs; c.scans
-// is held. What can't be removed is tried again the next time.
-func (c *Catalogue) sweep() {
-	c.mu.RLock()
-	needed := map[string]bool{}
-	for file, p := range c.pins {
-		for _, r := range append([]Release{p.Release}, p.Previous...) {
-			needed[filepath.Base(c.releasePath(file, r.Digest))] = true
-		}
-	}
-	for _, f := range c.files {
-		if f.version != nil {
-			needed[filepath.Base(c.releasePath(f.version.file, f.version.digest))] = true
-		}
-	}
-	for _, k := range c.staged {
-		needed[filepath.Base(c.releasePath(k.version.file, k.version.digest))] = true
-	}
-	c.mu.RUnlock()
-	entries, err := os.ReadDir(filepath.Join(c.dir, kept))
-	if err != nil {
-		return // there is none yet
-	}
-	for _, e := range entries {
-		if !needed[e.Name()] && !strings.HasPrefix(e.Name(), ".new-") {
-			_ = os.Remove(filepath.Join(c.dir, kept, e.Name()))
-		}
-	}
 }
 
 // loadRelease makes a version of the kept copy of a file, which must still have

@@ -64,17 +64,32 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// httpTrial tries the built-in HTTP connector.
+// httpTrial tries the built-in HTTP connector's actions.
 func httpTrial() sdktest.Options {
-	in := sdk.Fields{{Name: "url", Value: json.RawMessage(`"https://example.com/x"`)}}
-	answer := sdktest.Replies(map[string]sdktest.Reply{
-		"GET https://example.com/x": {
-			Header: sdk.Header{{Name: "Content-Type", Value: "application/json"}}, Body: []byte(`{"n":[1,2,3]}`),
+	field := func(name, value string) sdk.Field { return sdk.Field{Name: name, Value: json.RawMessage(value)} }
+	url := field("url", `"https://example.com/x"`)
+	in := func(more ...sdk.Field) sdk.Fields { return append(sdk.Fields{url}, more...) }
+	answer := func(method, body string) sdktest.Cassette {
+		return func(r *sdk.Request, got []byte) sdktest.Reply {
+			if r.Method != method || r.URL != "https://example.com/x" || string(got) != body {
+				return sdktest.Reply{Status: 404}
+			}
+			return sdktest.Reply{
+				Header: sdk.Header{{Name: "Content-Type", Value: "application/json"}}, Body: []byte(`{"n":[1,2,3]}`),
+			}
+		}
+	}
+	noAddress := sdk.Fields{field("url", `"no address"`)}
+	body := field("body", `{"a":[1],"b":null}`)
+	return sdktest.Options{Actions: map[string]sdktest.Trial{
+		"get":  {Input: in(), HTTP: answer("GET", ""), Bad: []sdk.Fields{noAddress}},
+		"post": {Input: in(body), HTTP: answer("POST", `{"a":[1],"b":null}`), Bad: []sdk.Fields{noAddress}},
+		"put":  {Input: in(body, field("send_nulls", "false")), HTTP: answer("PUT", `{"a":[1]}`), Bad: []sdk.Fields{noAddress}},
+		"custom": {
+			Input: in(field("method", `"PATCH"`), body), HTTP: answer("PATCH", `{"a":[1],"b":null}`),
+			Bad: []sdk.Fields{noAddress, in(field("method", `"two words"`))},
 		},
-	})
-	return sdktest.Options{Actions: map[string]sdktest.Trial{"get": {
-		Input: in, HTTP: answer, Bad: []sdk.Fields{{{Name: "url", Value: json.RawMessage(`"no address"`)}}},
-	}}}
+	}}
 }
 
 // loaded gives the connector of a catalogue of one file.

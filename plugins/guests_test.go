@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/tappet-dev/tappet/examples/plugins/trials"
@@ -20,7 +21,7 @@ func TestOtherLanguages(t *testing.T) {
 	trial := trials.Page()
 	poll := trial.Polls["changed"]
 	got := map[string][]byte{}
-	for name, build := range map[string]func(testing.TB) string{"c": buildC, "assemblyscript": buildAssemblyScript} {
+	for name, build := range map[string]func(testing.TB) string{"c": buildC, "assemblyscript": buildAssemblyScript, "rust": buildRust} {
 		t.Run(name, func(t *testing.T) { //nolint:paralleltest // what it gives is compared below
 			c := loaded(t, "page", "page.wasm", build(t))
 			sdktest.Run(t, func(testing.TB) sdk.Connector { return c }, trial)
@@ -31,8 +32,12 @@ func TestOtherLanguages(t *testing.T) {
 			}
 		})
 	}
-	if len(got) == 2 && !bytes.Equal(got["c"], got["assemblyscript"]) {
-		t.Errorf("C gives\n%s\nAssemblyScript gives\n%s", got["c"], got["assemblyscript"])
+	for one, a := range got {
+		for other, b := range got {
+			if one < other && !bytes.Equal(a, b) {
+				t.Errorf("%s gives\n%s\n%s gives\n%s", one, a, other, b)
+			}
+		}
 	}
 }
 
@@ -66,6 +71,28 @@ func buildAssemblyScript(tb testing.TB) string {
 	out := filepath.Join(tb.TempDir(), "page.wasm")
 	compile(tb, "../examples/plugins/assemblyscript", asc, "page.ts", "-O3", "--runtime", "incremental", "--use", "abort=tappet/abort", "-o", out)
 	return out
+}
+
+// buildRust takes the first rustc that has the target: one that a version
+// manager put before Debian's may not.
+func buildRust(tb testing.TB) string {
+	tb.Helper()
+	const target = "wasm32-unknown-unknown"
+	for _, rustc := range []string{"rustc", "/usr/bin/rustc"} {
+		lib, err := exec.CommandContext(tb.Context(), rustc, "--print", "target-libdir", "--target", target).Output()
+		if err != nil {
+			continue
+		}
+		if _, err := os.Stat(strings.TrimSpace(string(lib))); err != nil {
+			continue
+		}
+		out := filepath.Join(tb.TempDir(), "page.wasm")
+		compile(tb, "../examples/plugins/rust", rustc, "--edition", "2021", "--target", target, "--crate-type", "cdylib",
+			"-O", "-C", "panic=abort", "-C", "strip=symbols", "-C", "linker=wasm-ld", "-D", "warnings", "-o", out, "page.rs")
+		return out
+	}
+	tb.Skip("rustc with the target " + target + " is missing: .ci/deps installs it")
+	return ""
 }
 
 func compile(tb testing.TB, dir, tool string, args ...string) {

@@ -34,6 +34,10 @@ type Candidate struct {
 	replaces  string    // the digest that the lock had, "" if none
 	granted   sdk.Needs // before
 	done      bool      // committed or closed; guarded by catalogue.scans
+	// found: it is the file of the folder, as stamp says.
+	found      bool
+	stamp      stamp
+	unfinished bool
 }
 
 // Stage makes a candidate of an artefact. Whether it is a module is told by its
@@ -114,7 +118,7 @@ func (c *Catalogue) stage(ctx context.Context, file string, kind Kind, digest st
 	j, closed := c.logs[file], c.closed
 	c.mu.RUnlock()
 	if closed {
-		return nil, sdk.Errorf(sdk.Unavailable, "the catalogue was closed")
+		return nil, errClosed()
 	}
 	if j == nil {
 		j = &journal{max: c.limits.Lines}
@@ -198,52 +202,66 @@ func (k *Candidate) Replaces() string { return k.replaces }
 // Ungranted is what it asks for beyond what was granted; Commit grants it.
 func (k *Candidate) Ungranted() sdk.Needs { return beyond(k.version.spec.Needs, k.granted) }
 
-// Commit puts the candidate into service, with all that it needs granted: the
-// lock first, then the file, then the swap. Calls of the version before come to
-// their ends on it. It is an ErrConflict if the plugin was changed since Stage.
-func (k *Candidate) Commit() error {
+// Unfinished says that it is the release of an upgrade that was begun and, by a
+// crash or a failure, not finished: to be put into service whatever it does, as
+// was decided then.
+func (k *Candidate) Unfinished() bool { return k.unfinished }
+
+// Commit is Upgrade with nothing to publish.
+func (k *Candidate) Commit() error { return k.Upgrade(func() error { return nil }) }
+
+// Upgrade puts the candidate into service, with all that it needs granted. The
+// release that it replaces goes on for those who call it by its digest.
+//
+// Four things change, each of them whole or not at all, in this order: the lock
+// notes what is to be the next release; publish commits whatever else has to
+// change with it; the file is written into the folder; the lock says that the
+// release is accepted. Whoever crashes before the first has begun nothing. After
+// it, Open finds the note and has Options.Upgrade do all of it again, which takes
+// up the candidate's kept copy and must publish nothing twice: the upgrade is
+// finished, and none of it is lost or half. If publish fails the note is taken
+// back, and nothing has changed; if something fails behind it the note stays.
+//
+// publish must not change the catalogue. The error is an ErrConflict if the
+// plugin was changed since the candidate was made.
+func (k *Candidate) Upgrade(publish func() error) error {
 	c, v := k.catalogue, k.version
 	c.scans.Lock()
 	defer c.scans.Unlock()
-	if k.done {
-		return conflict("the candidate was committed or given up")
-	}
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		return sdk.Errorf(sdk.Unavailable, "the catalogue was closed")
-	}
-	before := c.pins[v.file]
-	if have := before.digest(); have != k.replaces {
-		c.mu.Unlock()
-		return conflict("the plugin was changed by somebody else; try again")
-	}
-	if other := c.named[v.spec.Name]; other != nil && other.file != v.file {
-		c.mu.Unlock()
-		return conflict("the connector name %q is taken by %s; remove one of the two", v.spec.Name, other.file)
+	before, err := k.check()
+	if err != nil {
+		return err
 	}
 	next := &pin{Name: v.spec.Name, File: v.file, Kind: v.kind}
 	if before != nil {
 		next = before.clone()
 	}
+	begun, release := next.clone(), v.release()
+	begun.Next = &release
 	next.Name, next.Disabled, next.Quarantine = v.spec.Name, false, nil
-	next.accept(v.release(), c.limits.Previous)
-	c.pins[v.file] = next
-	c.mu.Unlock()
-	stamp, err := c.install(v)
-	if err != nil {
-		c.mu.Lock()
-		if c.pins[v.file] = before; before == nil {
-			delete(c.pins, v.file)
+	next.accept(release, c.limits.Previous)
+	if err := c.setPin(v.file, begun); err != nil {
+		return err
+	}
+	if err := publish(); err != nil {
+		return errors.Join(err, c.setPin(v.file, begun.settled()))
+	}
+	stamp := k.stamp
+	if !k.found {
+		if stamp, err = c.install(v); err != nil {
+			return err
 		}
-		c.mu.Unlock()
-		return errors.Join(err, c.save())
+	}
+	if err := c.setPin(v.file, next); err != nil {
+		return err
 	}
 	c.mu.Lock()
 	f := c.files[v.file]
 	if f == nil {
 		f = &file{}
 		c.files[v.file], c.logs[v.file] = f, k.journal
+	} else if j := c.logs[v.file]; j != nil && j != k.journal {
+		k.journal.join(j)
 	}
 	f.stamp, f.taken = stamp, false
 	c.swap(f, v)
@@ -254,6 +272,54 @@ func (k *Candidate) Commit() error {
 	return nil
 }
 
+// check says what stands in the way of a candidate, and gives what the lock says
+// of its file; c.scans is held.
+func (k *Candidate) check() (*pin, error) {
+	c, v := k.catalogue, k.version
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	p, changed := c.pins[v.file], conflict("the plugin was changed by somebody else; try again")
+	switch other := c.named[v.spec.Name]; {
+	case k.done:
+		return nil, conflict("the candidate was committed or given up")
+	case c.closed:
+		return nil, errClosed()
+	case p.digest() != k.replaces:
+		return nil, changed
+	case other != nil && other.file != v.file:
+		return nil, conflict("the connector name %q is taken by %s; remove one of the two", v.spec.Name, other.file)
+	}
+	if !k.found {
+		return p, nil
+	}
+	// Nobody has asked for it: it must be what is in the folder, and in service.
+	st, err := os.Stat(filepath.Join(c.dir, v.file))
+	if err != nil || p.off() || k.stamp != (stamp{st.Size(), st.ModTime(), st.Mode()}) {
+		return nil, changed
+	}
+	return p, nil
+}
+
+// setPin changes what the lock says of a file, here and on disk or neither; nil
+// forgets it. c.scans is held.
+func (c *Catalogue) setPin(file string, p *pin) error {
+	set := func(p *pin) *pin {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		before := c.pins[file]
+		if c.pins[file] = p; p == nil {
+			delete(c.pins, file)
+		}
+		return before
+	}
+	before := set(p)
+	err := c.save()
+	if err != nil {
+		set(before)
+	}
+	return err
+}
+
 func (p *pin) digest() string {
 	if p == nil {
 		return ""
@@ -261,11 +327,8 @@ func (p *pin) digest() string {
 	return p.Digest
 }
 
-// install writes the lock, and the version's bytes into the folder.
+// install writes the version's bytes into the folder.
 func (c *Catalogue) install(v *version) (stamp, error) {
-	if err := c.save(); err != nil {
-		return stamp{}, err
-	}
 	path := filepath.Join(c.dir, v.file)
 	b, err := os.ReadFile(c.releasePath(v.file, v.digest))
 	if err == nil {
@@ -284,7 +347,8 @@ func (c *Catalogue) install(v *version) (stamp, error) {
 // forget ends a candidate's life as one; c.scans and c.mu are held.
 func (c *Catalogue) forget(k *Candidate) {
 	k.done = true
-	c.staged = slices.DeleteFunc(c.staged, func(o *Candidate) bool { return o == k })
+	same := func(o *Candidate) bool { return o == k }
+	c.staged, c.waiting = slices.DeleteFunc(c.staged, same), slices.DeleteFunc(c.waiting, same)
 }
 
 // Close gives the candidate up unless it was committed. It may be called twice.
@@ -315,26 +379,29 @@ func (c *Catalogue) Enable(name string) error {
 
 // change changes what the lock says of a plugin, and has its file looked at anew.
 func (c *Catalogue) change(name string, fn func(*pin)) error {
+	if err := c.changePin(name, fn); err != nil {
+		return err
+	}
+	c.weigh()
+	return nil
+}
+
+func (c *Catalogue) changePin(name string, fn func(*pin)) error {
 	c.scans.Lock()
 	defer c.scans.Unlock()
 	i, ok := c.Info(name)
 	if !ok {
 		return fmt.Errorf("%w: %.100q", ErrUnknown, name)
 	}
-	c.mu.Lock()
+	c.mu.RLock()
 	before := c.pins[i.File]
+	c.mu.RUnlock()
 	if before == nil {
-		c.mu.Unlock()
 		return conflict("%s has never been in service: %s", i.File, i.Health.Reason)
 	}
 	next := before.clone()
 	fn(next)
-	c.pins[i.File] = next
-	c.mu.Unlock()
-	if err := c.save(); err != nil {
-		c.mu.Lock()
-		c.pins[i.File] = before
-		c.mu.Unlock()
+	if err := c.setPin(i.File, next); err != nil {
 		return err
 	}
 	c.mu.Lock()

@@ -12,7 +12,9 @@ import (
 
 // A Line is one line of a plugin's log.
 type Line struct {
-	At time.Time `json:"at"`
+	// Number counts the lines from 1.
+	Number uint64    `json:"number"`
+	At     time.Time `json:"at"`
 	// Level is "" for what the plugin printed.
 	Level sdk.Level `json:"level,omitempty"`
 	Text  string    `json:"text"`
@@ -28,7 +30,20 @@ type journal struct {
 	ring []Line
 	next int // where the next line goes once the ring is full
 	max  int
-	part []byte // of a line whose end hasn't come
+	said uint64   // lines in all
+	part []byte   // of a line whose end hasn't come
+	to   *journal // takes the lines instead, once it has been joined
+}
+
+// join hands the lines over to another journal, and those to come.
+func (j *journal) join(to *journal) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	lines := append(j.ring[j.next:len(j.ring):len(j.ring)], j.ring[:j.next]...)
+	j.to, j.ring = to, nil
+	for _, l := range lines {
+		j.put(l)
+	}
 }
 
 func (j *journal) Write(p []byte) (int, error) {
@@ -62,6 +77,14 @@ func (j *journal) add(level sdk.Level, msg string, args []any) {
 
 // put keeps a line; j.mu is held.
 func (j *journal) put(l Line) {
+	if j.to != nil {
+		j.to.mu.Lock()
+		defer j.to.mu.Unlock()
+		j.to.put(l)
+		return
+	}
+	j.said++
+	l.Number = j.said
 	if len(j.ring) < j.max {
 		j.ring = append(j.ring, l)
 		return

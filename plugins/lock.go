@@ -43,6 +43,10 @@ type pin struct {
 	Quarantine *quarantine `json:"quarantine,omitempty"`
 	// Previous are the releases before, newest first.
 	Previous []Release `json:"previous,omitempty"`
+	// Next is the release of an upgrade that was begun: noted before anything else
+	// is changed, and forgotten when all is. Of a plugin that is new it is all that
+	// there is.
+	Next *Release `json:"next,omitempty"`
 }
 
 // A quarantine is why and since when a plugin isn't called any more.
@@ -76,7 +80,17 @@ func (p *pin) accept(r Release, most int) {
 		p.Previous = before[:min(len(before), most)]
 		p.Quarantine = nil
 	}
-	p.Release = r
+	p.Release, p.Next = r, nil
+}
+
+// settled is the pin without an upgrade that was begun; nil if nothing is left.
+func (p *pin) settled() *pin {
+	if p.Digest == "" {
+		return nil
+	}
+	q := p.clone()
+	q.Next = nil
+	return q
 }
 
 // clone is a copy that shares nothing that accept changes.
@@ -152,7 +166,14 @@ func readLock(dir string) (map[string]*pin, error) {
 		case out[p.File] != nil:
 			return nil, damaged("it has two entries for %s", p.File)
 		}
-		for _, r := range append([]Release{p.Release}, p.Previous...) {
+		all := slices.Clone(p.Previous)
+		if p.Next != nil {
+			all = append(all, *p.Next)
+		}
+		if p.Next == nil || p.Digest != "" {
+			all = append(all, p.Release)
+		}
+		for _, r := range all {
 			if !isDigest(r.Digest) {
 				return nil, damaged("%.80q, of %s, is no SHA-256 in hexadecimal", r.Digest, p.File)
 			}

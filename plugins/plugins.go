@@ -41,7 +41,10 @@ type Limits struct {
 	// 200 ms. A file that is still being written when that has passed is listed
 	// as failed and taken again when it changes.
 	Settle time.Duration
-	// Drain is how long the calls of a replaced version may go on: 30 s.
+	// Sweep is how often it is looked whether replaced versions are still in use,
+	// as long as there are any: 1 min.
+	Sweep time.Duration
+	// Drain is how long the calls of a version may go on that is out of use: 30 s.
 	Drain time.Duration
 	// Artefact is the most bytes of a plugin's file: 256 MiB; modules have a
 	// limit of their own.
@@ -63,6 +66,9 @@ func (l Limits) orDefaults() Limits {
 	}
 	if l.Settle <= 0 {
 		l.Settle = 200 * time.Millisecond
+	}
+	if l.Sweep <= 0 {
+		l.Sweep = time.Minute
 	}
 	if l.Drain <= 0 {
 		l.Drain = 30 * time.Second
@@ -93,6 +99,15 @@ type Options struct {
 	Compiler []string
 	// Reserved are the names of built-in connectors, which no plugin may take.
 	Reserved []string
+	// Upgrade puts a candidate into service that nobody has asked for: a file of
+	// the folder that has changed, and what Candidate.Unfinished tells. An error
+	// refuses it, and is its Health.Reason. It is called once Open has returned, and
+	// may wait; its context ends with Close. nil takes every candidate.
+	Upgrade func(context.Context, *Candidate) error
+	// InUse gives the digests of the releases that may still be called, each with
+	// whether that is likely soon: true keeps a replaced release open, false keeps
+	// its copy, from which At opens it. nil: no replaced release is in use.
+	InUse func(context.Context) (map[string]bool, error)
 	// Log takes what happens to plugins; nil drops it.
 	Log *slog.Logger
 }
@@ -155,6 +170,7 @@ type Info struct {
 	Description string        `json:"description,omitempty"`
 	Version     string        `json:"version,omitempty"`
 	Health      Health        `json:"health"`
+	Usage       Usage         `json:"usage"`
 	Needs       sdk.Needs     `json:"needs"`
 	Triggers    []sdk.Trigger `json:"triggers,omitempty"`
 	Actions     []sdk.Action  `json:"actions,omitempty"`
@@ -171,6 +187,8 @@ type Catalogue struct {
 	log     *slog.Logger
 	wasm    *wasm.Engine
 	watch   *fsnotify.Watcher
+	decide  func(context.Context, *Candidate) error
+	inUse   func(context.Context) (map[string]bool, error)
 
 	ctx    context.Context // of the goroutines; ends with Close
 	cancel context.CancelFunc
@@ -184,7 +202,12 @@ type Catalogue struct {
 	logs   map[string]*journal // by file name
 	pins   map[string]*pin     // what the lock says, by file name; replaced, never changed
 	staged []*Candidate
-	notify []func()
+	// waiting are those of staged that nobody has asked for.
+	waiting []*Candidate
+	older   map[string]*older // by releaseKey
+	// superseded: there may be replaced releases that go out of use.
+	superseded bool
+	notify     []func()
 }
 
 // Open loads the plugins of dir, which is made if it is missing, and watches it
@@ -194,6 +217,10 @@ func Open(dir string, o Options) (*Catalogue, error) {
 	c := &Catalogue{
 		dir: dir, work: o.WorkDir, limits: o.Limits.orDefaults(), reserve: slices.Clone(o.Reserved), log: o.Log,
 		files: map[string]*file{}, named: map[string]*version{}, logs: map[string]*journal{},
+		older: map[string]*older{}, decide: o.Upgrade, inUse: o.InUse,
+	}
+	if c.decide == nil {
+		c.decide = func(_ context.Context, k *Candidate) error { return k.Commit() }
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -230,6 +257,12 @@ func Open(dir string, o Options) (*Catalogue, error) {
 	if err := c.scan(); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
+	c.scans.Lock()
+	c.resume(c.ctx)
+	c.scans.Unlock()
+	if o.Upgrade == nil {
+		c.weigh()
+	}
 	c.wg.Go(c.follow)
 	return c, nil
 }
@@ -253,6 +286,7 @@ func (c *Catalogue) show(f *file) Info {
 	i := f.info
 	if f.version != nil {
 		f.version.account.show(&i.Health)
+		i.Usage = f.version.usage()
 	}
 	if p := c.pins[i.File]; p != nil {
 		i.Previous = slices.Clone(p.Previous)
@@ -334,13 +368,18 @@ func (c *Catalogue) Close() error {
 	for _, k := range c.staged {
 		old = append(old, k.version)
 	}
-	c.staged = nil
+	c.staged, c.waiting = nil, nil
 	for _, f := range c.files {
 		if f.version != nil {
 			old = append(old, f.version)
 		}
 	}
-	c.files, c.named = map[string]*file{}, map[string]*version{}
+	for _, o := range c.older {
+		if o.opened() {
+			old = append(old, o.version)
+		}
+	}
+	c.files, c.named, c.older = map[string]*file{}, map[string]*version{}, map[string]*older{}
 	c.mu.Unlock()
 	c.scans.Unlock()
 	var wg sync.WaitGroup

@@ -41,15 +41,21 @@ type loaded struct {
 	stamp   stamp
 	version *version // nil: failed, or the same as before
 	err     error
-	// held says why the file waits to be accepted.
-	held string
+	// held says why the file waits to be accepted, candidate what waits.
+	held      string
+	candidate *Candidate
 }
+
+func held(reason string) Health { return Health{State: Held, Reason: reason, Since: time.Now()} }
 
 // follow takes the folder's changes once it has been quiet for a while.
 func (c *Catalogue) follow() {
+	c.weigh() // what Open has left
 	t := time.NewTimer(time.Hour)
 	t.Stop()
 	defer t.Stop()
+	sweep := time.NewTicker(c.limits.Sweep)
+	defer sweep.Stop()
 	for {
 		select {
 		case <-c.ctx.Done():
@@ -71,7 +77,22 @@ func (c *Catalogue) follow() {
 			if err := c.scan(); err != nil {
 				c.log.Error("reading the plugins folder", "error", err)
 			}
+			c.weigh()
+		case <-sweep.C:
+			c.sweepIfNeeded()
 		}
+	}
+}
+
+// sweepIfNeeded sweeps when replaced releases may have gone out of use.
+func (c *Catalogue) sweepIfNeeded() {
+	c.scans.Lock()
+	defer c.scans.Unlock()
+	c.mu.RLock()
+	needed := c.superseded
+	c.mu.RUnlock()
+	if needed {
+		c.sweep()
 	}
 }
 
@@ -192,13 +213,16 @@ func (c *Catalogue) remove(found map[string]stamp) bool {
 			}
 			c.retire(v)
 		}
+		c.retireOlder(name)
 		c.log.Info("plugin removed", "file", name)
 	}
 	return removed
 }
 
-// retire closes an old version when its calls have ended; c.mu is held.
+// retire closes an old version when its calls have ended; c.mu is held, and no
+// call begins once it isn't any more.
 func (c *Catalogue) retire(v *version) {
+	v.shut()
 	if c.closed {
 		return
 	}
@@ -266,8 +290,12 @@ func (c *Catalogue) apply(l *loaded) (locked bool) {
 		f.info.Health = Health{State: Failed, Reason: l.err.Error(), Since: time.Now()}
 		c.log.Warn("plugin failed", "file", l.name, "error", l.err)
 		return false
+	case l.candidate != nil:
+		c.staged, c.waiting = append(c.staged, l.candidate), append(c.waiting, l.candidate)
+		f.info.Health = held("the file has changed, and is compared with the graphs that use it")
+		return false
 	case l.held != "":
-		f.info.Health = Health{State: Held, Reason: l.held, Since: time.Now()}
+		f.info.Health = held(l.held)
 		c.log.Warn("plugin isn't what was accepted", "file", l.name, "reason", l.held)
 		return false
 	}
@@ -284,23 +312,24 @@ func (c *Catalogue) apply(l *loaded) (locked bool) {
 	return true
 }
 
-// swap puts a version into service in the place of the file's old one, whose
-// calls come to their ends; c.mu is held.
+// swap puts a version into service in the place of the file's old one, which goes
+// on for those who call it by its digest; c.mu is held.
 func (c *Catalogue) swap(f *file, v *version) {
 	if old := f.version; old != nil {
 		if c.named[old.spec.Name] == old {
 			delete(c.named, old.spec.Name)
 		}
-		c.retire(old)
+		c.supersede(old)
 	}
-	v.connector = c.connect(v)
+	c.finish(v)
 	f.version, c.named[v.spec.Name] = v, v
 	f.info = v.info()
 	f.info.Health = Health{State: Ready, Since: time.Now()}
 	c.log.Info("plugin ready", "file", v.file, "connector", v.spec.Name, "version", v.spec.Version, "digest", v.digest)
 }
 
-// takeOut takes a file's version out of service; c.mu is held.
+// takeOut takes a file's version out of service, and if it was disabled all that
+// it has replaced; c.mu is held.
 func (c *Catalogue) takeOut(f *file, h Health) {
 	if v := f.version; v != nil {
 		if c.named[v.spec.Name] == v {
@@ -309,12 +338,15 @@ func (c *Catalogue) takeOut(f *file, h Health) {
 		f.version = nil
 		c.retire(v)
 	}
+	if h.State == Disabled {
+		c.retireOlder(f.info.File)
+	}
 	f.info.Health = h
 }
 
 // load makes a version of a file as far as that goes: none if the same is in
-// service. A file that isn't what the lock says is taken if it is a module that
-// keeps its name and needs nothing more; otherwise what the lock says serves on.
+// service. A file that isn't what the lock says becomes a candidate if it is a
+// module that keeps its name and needs nothing more; what the lock says serves on.
 func (c *Catalogue) load(ctx context.Context, l *loaded) {
 	c.mu.RLock()
 	p, j := c.pins[l.name].clone(), c.logs[l.name]
@@ -330,6 +362,8 @@ func (c *Catalogue) load(ctx context.Context, l *loaded) {
 	var digest string
 	if digest, l.err = c.keepFile(l.name); l.err == nil {
 		switch {
+		case p != nil && p.Next != nil && p.Next.Digest == digest:
+			l.held = "its upgrade was cut short, and is finished when Tappet is started"
 		case p != nil && p.Digest != digest && kind == Native:
 			l.held = fmt.Sprintf("the file has SHA-256 %s, and %s is what was accepted; a program that has changed is run only "+
 				"when it is accepted too: tappet plugin accept %s", digest, p.Digest, p.Name)
@@ -350,10 +384,12 @@ func (c *Catalogue) load(ctx context.Context, l *loaded) {
 		}
 		if l.held != "" {
 			_ = v.close() // it has served nobody
-			l.version = nil
+		} else {
+			l.candidate = &Candidate{catalogue: c, version: v, journal: j, replaces: p.Digest, granted: p.Needs, found: true, stamp: l.stamp}
 		}
+		l.version = nil
 	}
-	if (l.held != "" || l.err != nil) && have == "" {
+	if (l.held != "" || l.err != nil || l.candidate != nil) && have == "" && p.Digest != "" {
 		// A copy that is gone or broken changes nothing about the reason.
 		l.version, _ = c.loadRelease(ctx, l.name, p.Kind, p.Digest, j)
 	}

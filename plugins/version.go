@@ -21,12 +21,14 @@ type version struct {
 	kind      Kind
 	digest    string
 	spec      sdk.Connector // as the plugin tells it
-	connector sdk.Connector // what Connector gives
+	connector sdk.Connector // what Connector gives: it calls the version of the time
+	pinned    sdk.Connector // what At gives: it calls this one
 	caller    pipe.Caller
 	closer    io.Closer
 	journal   *journal
 	events    map[string]any // the schemas, by trigger
 	account   account
+	tally     tally
 
 	ctx  context.Context // ends when the version is retired
 	end  context.CancelCauseFunc
@@ -54,12 +56,17 @@ func (v *version) enter() bool {
 
 func (v *version) leave() { v.calls.Done() }
 
+// shut refuses calls from now on.
+func (v *version) shut() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.retired = true
+}
+
 // retire lets the calls that run come to their ends, streams excepted, which
 // are told to end, and then closes the version.
 func (v *version) retire(drain time.Duration) error {
-	v.mu.Lock()
-	v.retired = true
-	v.mu.Unlock()
+	v.shut()
 	v.end(errReplaced)
 	over := make(chan struct{})
 	go func() {
@@ -80,9 +87,7 @@ func (v *version) retire(drain time.Duration) error {
 // close ends the version at once, calls included.
 func (v *version) close() error {
 	v.once.Do(func() {
-		v.mu.Lock()
-		v.retired = true
-		v.mu.Unlock()
+		v.shut()
 		v.end(errReplaced)
 		v.err = v.closer.Close()
 	})
@@ -92,18 +97,33 @@ func (v *version) close() error {
 var _ pipe.Caller = (*route)(nil)
 
 // A route leads the calls of one connector name to the version that is loaded
-// at the time.
+// at the time, or to one release.
 type route struct {
 	catalogue *Catalogue
 	name      string
+	release   *version // nil: that of the time
 }
 
-// Call finds the version, twice if it is replaced just now.
-func (r *route) Call(ctx context.Context, f *wire.Frame, s pipe.Server) (wire.Frame, error) {
-	for range 3 {
+// next finds a version to call, the i-th time; nil if there is none.
+func (r *route) next(i int) (*version, error) {
+	switch {
+	case r.release == nil:
 		r.catalogue.mu.RLock()
-		v := r.catalogue.named[r.name]
-		r.catalogue.mu.RUnlock()
+		defer r.catalogue.mu.RUnlock()
+		return r.catalogue.named[r.name], nil
+	case i == 0:
+		return r.release, nil
+	}
+	return r.catalogue.at(r.name, r.release.digest) // it was closed, and is opened again
+}
+
+// Call finds the version, again if it is replaced or closed just now.
+func (r *route) Call(ctx context.Context, f *wire.Frame, s pipe.Server) (wire.Frame, error) {
+	for i := range 3 {
+		v, err := r.next(i)
+		if err != nil {
+			return wire.Frame{}, sdk.Errorf(sdk.Unavailable, "%w", err)
+		}
 		if v == nil {
 			break
 		}
@@ -117,6 +137,7 @@ func (r *route) Call(ctx context.Context, f *wire.Frame, s pipe.Server) (wire.Fr
 			}
 			began := time.Now()
 			reply, err := v.call(ctx, f, s)
+			v.tally.count(&reply, err)
 			r.catalogue.settle(v, began, err)
 			return reply, err
 		}
@@ -155,10 +176,16 @@ func (v *version) call(ctx context.Context, f *wire.Frame, s pipe.Server) (wire.
 	return r, err
 }
 
-// connect makes what Connector gives: the spec, functions that lead to the
-// version of the time, and a host that keeps to what the plugin declares.
-func (c *Catalogue) connect(v *version) sdk.Connector {
-	out := pipe.Connector(v.spec, &route{c, v.spec.Name}, c.limits.Pipe)
+// finish makes what Connector and At give of a version.
+func (c *Catalogue) finish(v *version) {
+	v.connector, v.pinned = c.connect(v, nil), c.connect(v, v)
+}
+
+// connect makes a connector of a version: the spec, functions that lead to one
+// release or else to the version of the time, and a host that keeps to what the
+// plugin declares.
+func (c *Catalogue) connect(v, release *version) sdk.Connector {
+	out := pipe.Connector(v.spec, &route{c, v.spec.Name, release}, c.limits.Pipe)
 	host := func(h sdk.Host, config func() []byte) sdk.Host {
 		return &tapped{Host: grant(h, v.spec.Needs, config), journal: v.journal}
 	}

@@ -89,6 +89,8 @@ type Plugin struct {
 	proc   *process
 	deaths int       // since a call last came to its end
 	after  time.Time // not started before
+	starts uint64
+	spent  time.Duration // of the processes that are gone
 	calls  sync.WaitGroup
 }
 
@@ -233,6 +235,7 @@ func (p *Plugin) running(ctx context.Context) (*process, error) {
 		return nil, errClosed()
 	}
 	p.proc = proc
+	p.starts++
 	return proc, nil
 }
 
@@ -261,6 +264,9 @@ func (p *Plugin) died(proc *process) {
 	p.backOff()
 	p.mu.Unlock()
 	proc.close()
+	p.mu.Lock()
+	p.spent += proc.used()
+	p.mu.Unlock()
 }
 
 // backOff sets when the next process may start; p.mu is held.

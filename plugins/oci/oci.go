@@ -1,9 +1,8 @@
-// Package oci reads a plugin out of an OCI image layout: a folder, or a tar of
-// one.
+// Package oci reads a plugin out of an OCI image: one of a layout, which is a
+// folder or a tar of one, or of a registry. It writes layouts, too.
 //
-// It is no registry client and unpacks nothing: an image holds the plugin's file
-// as it is, in one layer. Its one rule: what it gives has the digest that the
-// layout's manifest says.
+// It unpacks nothing: an image holds the plugin's file as it is, in one layer.
+// Its one rule: what it gives has the digest that the image's manifest says.
 package oci
 
 import (
@@ -20,6 +19,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
 	layout "oras.land/oras-go/v2/content/oci"
+
+	"github.com/tappet-dev/tappet/sdk"
 )
 
 // The types of the layer that is a plugin.
@@ -38,6 +39,8 @@ type Options struct {
 	Limit int64
 }
 
+const defaultLimit = 256 << 20
+
 // mostManifest bounds manifests and indexes.
 const mostManifest = 1 << 20
 
@@ -45,13 +48,36 @@ const mostManifest = 1 << 20
 // or the program for its platform.
 func Read(ctx context.Context, path string, o Options) ([]byte, error) {
 	if o.Limit <= 0 {
-		o.Limit = 256 << 20
+		o.Limit = defaultLimit
 	}
 	b, err := read(ctx, path, o)
 	if err != nil {
 		return nil, fmt.Errorf("read the OCI layout %s: %w", path, err)
 	}
 	return b, nil
+}
+
+// ReadTar is Read of a tar that is in memory; the error is an *sdk.Error.
+func ReadTar(ctx context.Context, tar []byte, o Options) (file []byte, err error) {
+	f, err := os.CreateTemp("", "tappet-layout-*.tar")
+	if err != nil {
+		return nil, fmt.Errorf("keep the OCI layout: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
+	if _, err := f.Write(tar); err != nil {
+		return nil, errors.Join(fmt.Errorf("keep the OCI layout: %w", err), f.Close())
+	}
+	if err := f.Close(); err != nil {
+		return nil, fmt.Errorf("keep the OCI layout: %w", err)
+	}
+	if o.Limit <= 0 {
+		o.Limit = defaultLimit
+	}
+	file, err = read(ctx, f.Name(), o)
+	if _, ok := errors.AsType[*sdk.Error](err); err != nil && !ok {
+		err = &sdk.Error{Kind: sdk.Invalid, Err: fmt.Errorf("read the OCI layout: %w", err)}
+	}
+	return file, err
 }
 
 func read(ctx context.Context, path string, o Options) ([]byte, error) {
@@ -94,6 +120,9 @@ func read(ctx context.Context, path string, o Options) ([]byte, error) {
 
 // artefact follows a manifest to its layer, an index to the manifest that suits.
 func artefact(ctx context.Context, f content.Fetcher, d ocispec.Descriptor, limit int64, depth int) ([]byte, error) {
+	if d.MediaType != ocispec.MediaTypeImageIndex && d.MediaType != ocispec.MediaTypeImageManifest {
+		return nil, fmt.Errorf("%s is a %q; an image manifest or an index is wanted", d.Digest, d.MediaType)
+	}
 	if d.Size > mostManifest {
 		return nil, fmt.Errorf("the manifest %s has %d bytes, %d are allowed", d.Digest, d.Size, mostManifest)
 	}
@@ -101,8 +130,7 @@ func artefact(ctx context.Context, f content.Fetcher, d ocispec.Descriptor, limi
 	if err != nil {
 		return nil, fmt.Errorf("read the manifest %s: %w", d.Digest, err)
 	}
-	switch d.MediaType {
-	case ocispec.MediaTypeImageIndex:
+	if d.MediaType == ocispec.MediaTypeImageIndex {
 		var index ocispec.Index
 		if err := json.Unmarshal(b, &index); err != nil {
 			return nil, fmt.Errorf("read the index %s: %w", d.Digest, err)
@@ -112,14 +140,12 @@ func artefact(ctx context.Context, f content.Fetcher, d ocispec.Descriptor, limi
 			return nil, fmt.Errorf("it holds no module and no program for %s/%s", runtime.GOOS, runtime.GOARCH)
 		}
 		return artefact(ctx, f, next, limit, depth+1)
-	case ocispec.MediaTypeImageManifest:
-		var m ocispec.Manifest
-		if err := json.Unmarshal(b, &m); err != nil {
-			return nil, fmt.Errorf("read the manifest %s: %w", d.Digest, err)
-		}
-		return layer(ctx, f, m, limit)
 	}
-	return nil, fmt.Errorf("%s is a %q; an image manifest or an index is wanted", d.Digest, d.MediaType)
+	var m ocispec.Manifest
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("read the manifest %s: %w", d.Digest, err)
+	}
+	return layer(ctx, f, m, limit)
 }
 
 // suits picks a module before a program for this machine.
@@ -145,7 +171,7 @@ func layer(ctx context.Context, f content.Fetcher, m ocispec.Manifest, limit int
 		return nil, fmt.Errorf("the image has %d layers of the type %s or %s, one is wanted", len(found), WASMType, ProgramType)
 	}
 	if d := found[0]; d.Size > limit {
-		return nil, fmt.Errorf("the plugin has %d bytes, %d are allowed", d.Size, limit)
+		return nil, sdk.Errorf(sdk.TooLarge, "the plugin has %d bytes, %d are allowed", d.Size, limit)
 	}
 	b, err := content.FetchAll(ctx, f, found[0])
 	if err != nil {

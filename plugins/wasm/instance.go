@@ -31,6 +31,7 @@ type instance struct {
 	ctx    context.Context // once it has ended, the guest does at its next visit
 	stop   context.CancelCauseFunc
 	visits atomic.Uint64
+	memory atomic.Int64 // as of its last word
 
 	// resume runs the guest until its next yield and gives the frame, or false
 	// once it has ended; finish ends it.
@@ -42,6 +43,7 @@ type instance struct {
 	yield   func([]byte) bool
 	err     error // why it ended
 	ended   bool
+	since   time.Time // it has run since; zero while the host does
 	cur     *running
 	pending []byte // what take fetches
 	in      []byte // room of the last call
@@ -141,6 +143,8 @@ func (i *instance) next(c *running) ([]byte, bool) {
 func (i *instance) run(yield func([]byte) bool) {
 	i.yield = yield
 	defer func() { i.ended = true }()
+	i.enter()
+	defer i.leave()
 	cfg := wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithStdout(i.out).WithStderr(i.out).WithRandSource(rand.Reader).
 		WithSysWalltime().WithSysNanotime().WithNanosleep(i.sleep).WithOsyield(runtime.Gosched)
@@ -156,6 +160,8 @@ func (i *instance) run(yield func([]byte) bool) {
 
 // sleep serves the guest's timers and ends with it.
 func (i *instance) sleep(ns int64) {
+	i.leave()
+	defer i.enter()
 	t := time.NewTimer(time.Duration(ns))
 	defer t.Stop()
 	select {
@@ -246,6 +252,9 @@ func swap(ctx context.Context, mod api.Module, stack []uint64) {
 	if !ok {
 		panic(errors.New("swap: called outside an instance"))
 	}
+	i.leave()
+	defer i.enter()
+	i.weigh(mod)
 	in, n, out, room := uint32(stack[0]), uint32(stack[1]), uint32(stack[2]), uint32(stack[3])
 	if i.ctx.Err() != nil {
 		panic(sys.NewExitError(sys.ExitCodeContextCanceled))

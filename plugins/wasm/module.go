@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -42,6 +43,8 @@ type Module struct {
 	live   map[*instance]struct{}
 	calls  sync.WaitGroup
 	usage  Usage
+
+	busy atomic.Int64 // nanoseconds of the guests
 }
 
 // Usage is what a module has used since it was loaded.
