@@ -2,11 +2,8 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -21,15 +18,26 @@ import (
 type binding struct {
 	graph   StoredGraph
 	version int
-	// fixed are the checks that were made when it was bound.
-	fixed []Check
-	route *route
+	// at is the version, nil when it couldn't be loaded.
+	at *compiled
+	// digest is of the trigger's connector.
+	digest string
+	route  *route
+	// connections are those that it names, and asks is the one of its source.
+	connections []string
+	asks        string
 	// cancel ends a source; nil when there is none.
 	cancel context.CancelFunc
 
 	mu sync.Mutex
+	// fixed are the checks that were made when it was last proved.
+	fixed []Check
 	// fault is the source's last failure, "" while it works.
 	fault string
+	// ready is how it stood when it was last looked at, and since is when that
+	// began; zero: nobody has looked.
+	ready bool
+	since time.Time
 }
 
 func (b *binding) setFault(s string) {
@@ -48,11 +56,15 @@ func (b *binding) unbind() {
 
 // plan is what has to hold before a graph may be bound.
 type plan struct {
+	version *compiled
 	prog    *program.Program
 	conn    Connector
 	trigger *sdk.Trigger
 	route   *route
 	checks  []Check
+	// connections are those that the graph names. They are no part of checks: an
+	// event is taken though its run may have to wait for somebody to authorise one.
+	connections []string
 }
 
 func (p *plan) ok(part, format string, args ...any) {
@@ -71,26 +83,37 @@ func (p *plan) ready() bool {
 func (e *Engine) prove(ctx context.Context, g StoredGraph) *plan {
 	p := &plan{}
 	var err error
-	if p.prog, err = e.Program(ctx, g.ID, g.Version); err != nil {
+	if p.version, err = e.compiled(ctx, g.ID, g.Version); err != nil {
 		p.bad("version", "version %d can't be loaded: %v", g.Version, err)
 		return p
 	}
+	e.proveParts(p, g, func(name string) error { return e.known(ctx, name) })
+	return p
+}
+
+// proveParts checks what a version needs; secret says why a secret isn't there.
+// It is called under mu.
+func (e *Engine) proveParts(p *plan, g StoredGraph, secret func(name string) error) {
+	p.prog = p.version.program
 	p.ok("version", "version %d", g.Version)
+	p.connections = p.prog.Connections()
 	e.proveActions(p)
-	name, member, _ := strings.Cut(p.prog.Trigger.Use, ".")
-	if p.conn, err = e.o.Connectors.Connector(name); err != nil {
+	proveSecrets(p, p.prog.Secrets(), secret)
+	var member string
+	var err error
+	if p.conn, member, err = p.version.at(e.o.Connectors, p.prog.Trigger.Use); err != nil {
 		p.bad("trigger", "%v", err)
-		return p
+		return
 	}
 	if p.trigger, err = findTrigger(p.conn, p.prog.Trigger.Use, member); err != nil {
 		p.bad("trigger", "%v; publish the graph again after mending it", err)
-		return p
+		return
 	}
 	p.ok("trigger", "%s is there", p.prog.Trigger.Use)
+	proveSecrets(p, secretsOf(p.trigger, p.prog.Trigger.Config), secret)
 	if p.trigger.Kind == sdk.KindWebhook {
 		e.proveRoute(p, g)
 	}
-	return p
 }
 
 // proveActions checks that each action's connector is there.
@@ -102,8 +125,7 @@ func (e *Engine) proveActions(p *plan) {
 		}
 	}
 	for _, use := range slices.Sorted(maps.Keys(uses)) {
-		name, member, _ := strings.Cut(use, ".")
-		c, err := e.o.Connectors.Connector(name)
+		c, member, err := p.version.at(e.o.Connectors, use)
 		if err == nil {
 			_, err = findAction(c, use, member)
 		}
@@ -115,14 +137,29 @@ func (e *Engine) proveActions(p *plan) {
 	}
 }
 
+// proveSecrets checks that each secret is there.
+func proveSecrets(p *plan, names []string, secret func(name string) error) {
+	for _, name := range names {
+		if err := secret(name); err != nil {
+			p.bad("secret", "%v", err)
+			continue
+		}
+		p.ok("secret", "%s is there", name)
+	}
+}
+
 func (e *Engine) proveRoute(p *plan, g StoredGraph) {
 	r, err := newRoute(g, p)
 	if err != nil {
 		p.bad("route", "%v", err)
 		return
 	}
-	if other := (*e.routes.Load())[r.path]; other != nil && other.graph != g.ID {
-		p.bad("route", "the path /hooks/%s belongs to the graph %q, which is ON: give this one another trigger.with.path", r.path, other.name)
+	routes := e.routes.Load()
+	if e.starting != nil {
+		routes = e.starting
+	}
+	if other := routes.rival(r); other != nil {
+		p.bad("route", "%s", contested(r, other))
 		return
 	}
 	p.route = r
@@ -142,6 +179,8 @@ func (e *Engine) Activate(ctx context.Context, name string) (Readiness, error) {
 		return Readiness{}, err
 	}
 	p := e.prove(ctx, g)
+	fixed := p.checks
+	p.checks = append(slices.Clone(fixed), e.proveConnections(ctx, p.connections)...)
 	if !p.ready() {
 		err := &Error{Kind: Conflict, Op: op}
 		for _, c := range p.checks {
@@ -155,8 +194,11 @@ func (e *Engine) Activate(ctx context.Context, name string) (Readiness, error) {
 		return Readiness{}, err
 	}
 	g.Active = true
+	all := p.checks
+	p.checks = fixed
 	e.bind(g, p)
-	return Readiness{Ready: true, Checks: p.checks}, nil
+	since := e.look(ctx, e.bindings[g.ID]).Since
+	return Readiness{Ready: true, Checks: all, Since: since}, nil
 }
 
 // Deactivate turns a graph OFF: no event starts a run any more when it
@@ -174,6 +216,9 @@ func (e *Engine) Deactivate(ctx context.Context, name string) error {
 	if b := e.bindings[g.ID]; b != nil {
 		b.unbind()
 		delete(e.bindings, g.ID)
+		if b.route != nil {
+			e.closed.add(b.route, e.now())
+		}
 		e.publishRoutes()
 	}
 	return nil
@@ -181,6 +226,7 @@ func (e *Engine) Deactivate(ctx context.Context, name string) error {
 
 // Rebind proves active graphs anew, after a plugin has come, changed or gone.
 func (e *Engine) Rebind(ctx context.Context) {
+	e.scopes.forget()
 	e.mu.Lock()
 	ids := slices.Collect(maps.Keys(e.bindings))
 	e.mu.Unlock()
@@ -203,10 +249,18 @@ func (e *Engine) rebind(ctx context.Context, id GraphID) {
 		return
 	}
 	p := e.prove(ctx, g)
-	if !p.ready() {
-		e.o.Log.Warn("an active graph isn't ready", "graph", g.Name, "checks", p.checks)
+	// A source that runs, of the same version and the same plugin, runs on: the
+	// change is another's.
+	if b := e.bindings[id]; b != nil && b.cancel != nil && p.ready() && b.version == g.Version &&
+		b.digest == p.conn.Digest && (b.digest != "" || p.conn.Origin == builtin) {
+		b.mu.Lock()
+		b.fixed = p.checks
+		b.mu.Unlock()
+		e.look(ctx, b)
+		return
 	}
 	e.bind(g, p)
+	e.look(ctx, e.bindings[id])
 }
 
 // bind replaces a graph's binding. It is called under mu. A plan that isn't
@@ -216,7 +270,12 @@ func (e *Engine) bind(g StoredGraph, p *plan) {
 		return
 	}
 	old := e.bindings[g.ID]
-	b := &binding{graph: g, version: g.Version, fixed: p.checks}
+	b := &binding{graph: g, version: g.Version, at: p.version, fixed: p.checks, digest: p.conn.Digest, connections: p.connections}
+	if old != nil {
+		old.mu.Lock()
+		b.ready, b.since = old.ready, old.since
+		old.mu.Unlock()
+	}
 	e.bindings[g.ID] = b
 	if p.ready() {
 		switch p.trigger.Kind {
@@ -224,7 +283,7 @@ func (e *Engine) bind(g StoredGraph, p *plan) {
 			b.route = p.route
 		case sdk.KindPoll, sdk.KindStream:
 			ctx, cancel := context.WithCancel(context.Background())
-			b.cancel = cancel
+			b.cancel, b.asks = cancel, p.prog.Trigger.Connection
 			s := &source{e: e, b: b, prog: p.prog, conn: p.conn, trigger: p.trigger}
 			before, done := e.latest[g.ID], make(chan struct{})
 			e.latest[g.ID] = done
@@ -239,7 +298,12 @@ func (e *Engine) bind(g StoredGraph, p *plan) {
 		}
 	}
 	// The new route takes over before the old source ends: no event finds none.
-	e.publishRoutes()
+	switch {
+	case e.starting == nil:
+		e.publishRoutes()
+	case b.route != nil:
+		e.starting.add(b.route)
+	}
 	if old != nil {
 		old.unbind()
 	}
@@ -247,17 +311,11 @@ func (e *Engine) bind(g StoredGraph, p *plan) {
 
 // publishRoutes makes the table of routes anew. It is called under mu.
 func (e *Engine) publishRoutes() {
-	m := make(map[string]*route, len(e.bindings))
-	for _, b := range e.bindings {
-		if b.route != nil {
-			m[b.route.path] = b.route
-		}
-	}
-	e.routes.Store(&m)
+	e.routes.Store(newRouteTable(e.bindings))
 }
 
 // readiness tells how an active graph stands now; nil when it is OFF.
-func (e *Engine) readiness(g StoredGraph) *Readiness {
+func (e *Engine) readiness(ctx context.Context, g StoredGraph) *Readiness {
 	if !g.Active {
 		return nil
 	}
@@ -267,147 +325,6 @@ func (e *Engine) readiness(g StoredGraph) *Readiness {
 	if b == nil {
 		return &Readiness{Checks: []Check{{Part: "version", Detail: "the engine isn't started"}}}
 	}
-	r := &Readiness{Ready: true, Checks: slices.Clone(b.fixed)}
-	b.mu.Lock()
-	if b.fault != "" {
-		r.Checks = append(r.Checks, Check{Part: "source", Detail: b.fault})
-	}
-	b.mu.Unlock()
-	for _, c := range r.Checks {
-		r.Ready = r.Ready && c.OK
-	}
-	return r
-}
-
-// A route is where the requests of a webhook trigger come in.
-type route struct {
-	path    string
-	methods []string
-	graph   GraphID
-	name    string
-	version int
-	config  json.RawMessage
-	conn    Connector
-	trigger *sdk.Trigger
-}
-
-// newRoute reads path and methods, which any webhook trigger's config may
-// have: path is the graph's name unless set, methods POST.
-func newRoute(g StoredGraph, p *plan) (*route, error) {
-	var c struct {
-		Path    *string  `json:"path"`
-		Methods []string `json:"methods"`
-	}
-	if err := json.Unmarshal(p.prog.Trigger.Config, &c); err != nil {
-		return nil, fmt.Errorf("read the trigger's path: %w", err)
-	}
-	r := &route{
-		path: g.Name, methods: c.Methods, graph: g.ID, name: g.Name, version: g.Version,
-		config: p.prog.Trigger.Config, conn: p.conn, trigger: p.trigger,
-	}
-	if c.Path != nil {
-		r.path = strings.Trim(*c.Path, "/")
-	}
-	if r.path == "" || strings.ContainsAny(r.path, "{}?#") {
-		return nil, fmt.Errorf("%q is no path: use letters, digits, dashes and slashes", r.path)
-	}
-	if len(r.methods) == 0 {
-		r.methods = []string{http.MethodPost}
-	}
-	return r, nil
-}
-
-// Hook gives a request to the webhook trigger whose path it is. Errors are of
-// kind NotFound, MethodNotAllowed, Refused (by the trigger; the cause is an
-// *sdk.Error) and its like, Overloaded or Unavailable. It may wait for the run's answer, up
-// to Limits.HookWait or the end of ctx; the run goes on without.
-func (e *Engine) Hook(ctx context.Context, path string, req sdk.WebhookRequest) (HookResult, error) {
-	op := "receive /hooks/" + path
-	r := (*e.routes.Load())[strings.Trim(path, "/")]
-	if r == nil {
-		return HookResult{}, &Error{Kind: NotFound, Op: op, Err: errors.New("no active graph has this path; is it ON?")}
-	}
-	if !slices.Contains(r.methods, req.Method) {
-		return HookResult{}, &Error{Kind: MethodNotAllowed, Op: op, Allow: r.methods, Err: fmt.Errorf("the graph %q takes %s here", r.name, strings.Join(r.methods, ", "))}
-	}
-	res, err := e.receive(ctx, r, req)
-	if err != nil {
-		return HookResult{}, refusal(op, err)
-	}
-	as := make([]Acceptance, len(res.Events))
-	now := e.now()
-	for i, ev := range res.Events {
-		if err := e.checkEvent(r.conn, ev.Data); err != nil {
-			return HookResult{}, refusal(op, err)
-		}
-		as[i] = Acceptance{Run: e.o.IDs.NewRun(), Graph: r.graph, Version: r.version, Key: eventKey(r.trigger, r.conn, ev.Key), Event: ev.Data, At: now}
-	}
-	if len(as) == 0 {
-		return HookResult{Answer: orEmpty(res.Answer)}, nil
-	}
-	var w *waiter
-	if res.Wait && res.Answer == nil {
-		w = e.waiters.add(as[0].Run)
-		defer e.waiters.remove(as[0].Run, w)
-	}
-	acc, err := e.o.Runner.Accept(ctx, as)
-	if err != nil {
-		return HookResult{}, err
-	}
-	out := HookResult{Run: acc[0].Run, Duplicate: acc[0].Duplicate, Answer: res.Answer}
-	if w != nil && !acc[0].Duplicate {
-		out.Answer = e.awaitAnswer(ctx, w)
-	}
-	return out, nil
-}
-
-func orEmpty(a *sdk.Answer) *sdk.Answer {
-	if a == nil {
-		return &sdk.Answer{Status: http.StatusNoContent}
-	}
-	return a
-}
-
-// receive calls the trigger's function.
-func (e *Engine) receive(ctx context.Context, r *route, req sdk.WebhookRequest) (res sdk.RawWebhook, err error) {
-	if r.conn.Origin != builtin { // what is built in waits for nothing here
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, e.o.Limits.CallTimeout)
-		defer cancel()
-	}
-	host, done := e.o.Hosts.Host(ctx, HostCall{
-		Connector: r.conn, Config: func() []byte { return r.config }, Graph: r.graph, Record: func(Exchange) {},
-		State: triggerState{e.o.Versions, r.graph, r.conn.Name + "." + r.trigger.Name},
-	})
-	defer done()
-	defer func() {
-		if p := recover(); p != nil {
-			e.o.Log.Error("a connector panicked", "trigger", r.trigger.Name, "panic", p)
-			res, err = sdk.RawWebhook{}, sdk.Errorf(sdk.Panicked, "the connector panicked")
-		}
-	}()
-	if r.trigger.Webhook == nil {
-		return res, sdk.Errorf(sdk.Unsupported, "the trigger %q has no function", r.trigger.Name)
-	}
-	return r.trigger.Webhook(ctx, host, sdk.WebhookCall{Trigger: r.trigger.Name, Config: r.config, Request: req})
-}
-
-// awaitAnswer waits for a run's answer (G25); nil when it takes too long.
-func (e *Engine) awaitAnswer(ctx context.Context, w *waiter) *sdk.Answer {
-	timer := time.NewTimer(e.o.Limits.HookWait)
-	defer timer.Stop()
-	select {
-	case a := <-w.answer:
-		return answer(a)
-	case end := <-w.end:
-		select {
-		case a := <-w.answer: // came before the end
-			return answer(a)
-		default:
-			return ending(end)
-		}
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return nil
+	r := e.look(ctx, b)
+	return &r
 }

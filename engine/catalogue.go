@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,9 +30,55 @@ func matches(c Connector, q string) bool {
 type live struct {
 	c     Connectors
 	specs Specs
+	// secret says why a secret isn't there; nil: nobody knows.
+	secret func(name string) error
+	// connection says why a connection isn't there; nil: nobody knows.
+	connection func(name string) error
+	limits     expr.Limits
 }
 
-var _ program.Catalogue = (*live)(nil)
+var (
+	_ program.Catalogue = (*live)(nil)
+	_ program.Limited   = (*live)(nil)
+
+	_ program.Secrets     = (*live)(nil)
+	_ program.Connections = (*live)(nil)
+)
+
+// live is the catalogue of what is installed now, which knows the secrets that
+// are there.
+func (e *Engine) live(ctx context.Context) *live {
+	l := newLive(e.o.Connectors)
+	l.limits = e.o.Limits.Expr
+	l.secret = func(name string) error { return e.known(ctx, name) }
+	l.connection = func(name string) error {
+		err := e.usable(ctx, name)
+		if sdk.KindOf(err) != sdk.NotFound {
+			return nil // what has to be authorised first may be published
+		}
+		return err
+	}
+	return l
+}
+
+// Limits implements program.Limited.
+func (l *live) Limits() expr.Limits { return l.limits }
+
+// Secret implements program.Secrets.
+func (l *live) Secret(name string) error {
+	if l.secret == nil {
+		return nil
+	}
+	return l.secret(name)
+}
+
+// Connection implements program.Connections.
+func (l *live) Connection(name string) error {
+	if l.connection == nil {
+		return nil
+	}
+	return l.connection(name)
+}
 
 func newLive(c Connectors) *live {
 	return &live{c: c, specs: Specs{Actions: map[string]ActionSpec{}, Digests: map[string]string{}}}
@@ -170,9 +217,18 @@ func (a ActionSpec) spec() program.ActionSpec {
 }
 
 // frozen is the catalogue of a version: what it was built with.
-type frozen struct{ specs Specs }
+type frozen struct {
+	specs  Specs
+	limits expr.Limits
+}
 
-var _ program.Catalogue = frozen{}
+var (
+	_ program.Catalogue = frozen{}
+	_ program.Limited   = frozen{}
+)
+
+// Limits implements program.Limited.
+func (f frozen) Limits() expr.Limits { return f.limits }
 
 // Trigger implements program.Catalogue.
 func (f frozen) Trigger(string) (program.TriggerSpec, error) { return f.specs.Trigger.spec(), nil }

@@ -18,9 +18,13 @@ type Connector struct {
 // Connectors finds connectors; built-ins and plugins look the same. It is safe
 // for concurrent use and cheap: it is asked on each call.
 type Connectors interface {
-	// Connector gives an opened connector. The error, of kind NotFound or
-	// Unavailable, tells what to do.
+	// Connector gives an opened connector as it is now. The error, of kind NotFound
+	// or Unavailable, tells what to do.
 	Connector(name string) (Connector, error)
+	// At gives the connector whose artefact has the digest, also one that another
+	// has replaced since; "" is the one of now, and what is built in has no other.
+	// Errors are as of Connector.
+	At(name, digest string) (Connector, error)
 	// Connectors lists all that are open, by name.
 	Connectors() []Connector
 }
@@ -42,6 +46,34 @@ type HostCall struct {
 	State State
 	// Record is given each exchange when it is over.
 	Record func(Exchange)
+	// Capture, if set, is given the requests and responses of each exchange as they
+	// crossed the wire, before Record is.
+	Capture func([]Capture)
+	// Waiting is told why the call waits for its turn at a host, and "" when it
+	// does no longer. Nil: nobody asks.
+	Waiting func(why string)
+	// Keep is told of each new file, whose bytes the host holds until release is
+	// called: when the file's run has it durably, or won't have it. Nil: the call
+	// keeps no files.
+	Keep func(f File, release func())
+	// Connection names what the call's requests are sent with; "": nothing is added
+	// to them.
+	Connection string
+	// Conceal is told each text that nothing which is kept of the call may show.
+	// Nil where Connection is empty.
+	Conceal func(text string)
+	// Secrets names those that the trigger's config refers to, beside what the
+	// connector declares.
+	Secrets []string
+	// Secret gives the value of a secret that the connector declares or the config
+	// refers to. Errors are those of Secrets.
+	Secret func(ctx context.Context, name string) (string, error)
+	// Warn is told what the connector logs at level warn, as it was given. Nil:
+	// the call records no warnings.
+	Warn func(msg string, args ...any)
+	// Hide gives a text or a value of a log line without the secrets that the
+	// call has got.
+	Hide func(any) any
 }
 
 // State is what one trigger of one graph keeps beside its cursor. Its errors

@@ -14,11 +14,17 @@ import (
 	"github.com/tappet-dev/tappet/sdk"
 )
 
-// Perform implements Worker: it finds the action, makes its host and calls it.
+// Perform implements Worker: it finds the action of the connector that the run's
+// version was published with, makes its host and calls it. A connector that isn't
+// there may come back: the call has failed as unavailable and may be tried again.
 func (e *Engine) Perform(ctx context.Context, job Job) Outcome {
 	eff := job.Effect
-	name, member, _ := strings.Cut(eff.Action, ".")
-	c, err := e.o.Connectors.Connector(name)
+	v, err := e.compiled(ctx, job.Graph, job.Version)
+	var c Connector
+	var member string
+	if err == nil {
+		c, member, err = v.at(e.o.Connectors, eff.Action)
+	}
 	if err != nil {
 		return Outcome{Err: &machine.Error{Kind: string(sdk.Unavailable), Retryable: true, Step: eff.Step, Message: err.Error()}}
 	}
@@ -30,44 +36,63 @@ func (e *Engine) Perform(ctx context.Context, job Job) Outcome {
 		mu   sync.Mutex
 		out  Outcome
 		over bool
+		size int
+		kept keeping
+		hide mask
+		warn warnings
 	)
-	input := make(sdk.Fields, len(eff.Input))
-	for i, f := range eff.Input {
-		input[i] = sdk.Field(f)
+	connection := v.connection(eff.Step)
+	if connection != "" && e.o.Connections == nil {
+		return Outcome{Err: failure(&hide, eff.Step, nil, e.usable(ctx, connection))}
+	}
+	input, bad := e.reveal(ctx, &hide, eff)
+	if bad != nil {
+		return Outcome{Err: bad}
 	}
 	host, done := e.o.Hosts.Host(ctx, HostCall{
 		Connector: c, Config: func() []byte { return input.JSON() },
-		Graph: job.Graph, Run: job.Run, Step: eff.Step,
+		Graph: job.Graph, Run: job.Run, Step: eff.Step, Connection: connection, Conceal: hide.conceal,
+		Secret: func(ctx context.Context, name string) (string, error) { return e.noted(ctx, &hide, name) }, Hide: hide.value,
+		Keep: kept.keep, Waiting: func(why string) { e.waits.note(job.Run, eff.Key, why) },
+		Warn: func(msg string, args ...any) { warn.note(&hide, msg, args) },
 		Record: func(x Exchange) {
 			mu.Lock()
 			defer mu.Unlock()
-			if !over {
+			if size += x.size(); !over && size <= maxExchanges {
 				out.Exchanges = append(out.Exchanges, x)
 			}
 		},
 	})
-	res, err := e.do(ctx, a, host, sdk.ActionCall{Action: a.Name, Input: input, IdempotencyKey: eff.Idempotency})
+	res, err := e.answer(ctx, c, v.program.ByID[eff.Step], eff, input, func(input sdk.Fields, key string) (sdk.Result, error) {
+		return e.do(ctx, &hide, a, host, sdk.ActionCall{Action: a.Name, Input: input, IdempotencyKey: key})
+	})
 	done()
+	files, release := kept.end()
 	mu.Lock()
 	defer mu.Unlock()
-	over = true
+	over, out.Warnings = true, warn.end()
 	if bad := e.checkOutput(c, res.Output); bad != nil {
 		// What isn't JSON can't be kept; the call itself may well have succeeded.
 		res.Output, err = nil, errors.Join(err, bad)
 	}
+	for i := range out.Exchanges {
+		hide.exchange(&out.Exchanges[i])
+	}
+	res.Output = hide.json(res.Output)
 	if err != nil {
-		out.Err = failure(eff.Step, res.Output, err)
+		e.discard(ctx, files, release)
+		out.Err = failure(&hide, eff.Step, res.Output, err)
 		return out
 	}
-	out.Output = res.Output
+	out.Output, out.Files, out.Release = res.Output, files, release
 	return out
 }
 
 // do calls an action; a panic of an in-process connector is the call's alone.
-func (e *Engine) do(ctx context.Context, a *sdk.Action, h sdk.Host, c sdk.ActionCall) (res sdk.Result, err error) {
+func (e *Engine) do(ctx context.Context, m *mask, a *sdk.Action, h sdk.Host, c sdk.ActionCall) (res sdk.Result, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			e.o.Log.Error("a connector panicked", "action", a.Name, "panic", r, "stack", string(debug.Stack()))
+			e.o.Log.Error("a connector panicked", "action", a.Name, "panic", m.value(r), "stack", string(debug.Stack()))
 			res, err = sdk.Result{}, sdk.Errorf(sdk.Panicked, "the connector panicked: %v", r)
 		}
 	}()
@@ -91,8 +116,14 @@ func (e *Engine) checkOutput(c Connector, out json.RawMessage) error {
 }
 
 // failure makes a connector's error a run's.
-func failure(step string, data json.RawMessage, err error) *machine.Error {
-	f := &machine.Error{Kind: string(sdk.KindOf(err)), Message: clip(err.Error()), Step: step, Data: data}
+func failure(m *mask, step string, data json.RawMessage, err error) *machine.Error {
+	if bad, ok := errors.AsType[*machine.Error](err); ok { // of an expression about the result, which has its place
+		f := *bad
+		f.Message, f.Data = clip(m.text(f.Message)), data
+		return &f
+	}
+	// Hidden before it is cut short: half a secret isn't found any more.
+	f := &machine.Error{Kind: string(sdk.KindOf(err)), Message: clip(m.text(err.Error())), Step: step, Data: data}
 	f.Retryable = sdk.KindOf(err).Retryable()
 	var s *sdk.Error
 	if errors.As(err, &s) {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tappet-dev/tappet/engine/expr"
 	"github.com/tappet-dev/tappet/engine/graph"
 )
 
@@ -17,6 +18,9 @@ import (
 type Limits struct {
 	// Document limits graph documents.
 	Document graph.Limits
+	// Expr limits expressions. Lower ones hold for what is published and under
+	// way, too.
+	Expr expr.Limits
 	// EventBytes limits one event; 0 means 16 MiB.
 	EventBytes int
 	// EventDepth limits the nesting of events and outputs; 0 means 160.
@@ -25,10 +29,22 @@ type Limits struct {
 	OutputBytes int
 	// HookWait is how long a webhook's caller waits for a run's answer; 0 means 30 s.
 	HookWait time.Duration
-	// CallTimeout limits a poll, and a webhook trigger's own work; 0 means 60 s.
+	// CallTimeout limits a poll, a webhook trigger's own work and the test of a
+	// step; 0 means 60 s.
 	CallTimeout time.Duration
+	// ProbeTimeout limits the check of a config and the choice of a field's
+	// options; 0 means 10 s.
+	ProbeTimeout time.Duration
+	// InboxBody is how many bytes of a body the inbox keeps; 0 means 64 KiB.
+	InboxBody int
+	// InboxEvents is how many arrivals the inbox keeps; 0 means 50,000.
+	InboxEvents int
+	// InboxAge is how long it keeps them; 0 means 7 days.
+	InboxAge time.Duration
 	// MinEvery is the shortest interval of a poll; 0 means 1 s.
 	MinEvery time.Duration
+	// ProveEvery is how often each active graph is proved again; 0 means 1 min.
+	ProveEvery time.Duration
 	// Programs is how many compiled versions are kept in memory; 0 means 1,024.
 	Programs int
 }
@@ -47,10 +63,15 @@ func (l Limits) withDefaults() Limits {
 	def(&l.EventBytes, 16<<20)
 	def(&l.EventDepth, 160)
 	def(&l.OutputBytes, 16<<20)
+	def(&l.InboxBody, 64<<10)
+	def(&l.InboxEvents, 50_000)
+	dur(&l.InboxAge, 7*24*time.Hour)
 	def(&l.Programs, 1024)
 	dur(&l.HookWait, 30*time.Second)
 	dur(&l.CallTimeout, time.Minute)
+	dur(&l.ProbeTimeout, 10*time.Second)
 	dur(&l.MinEvery, time.Second)
+	dur(&l.ProveEvery, time.Minute)
 	return l
 }
 
@@ -63,6 +84,21 @@ type Options struct {
 	Connectors Connectors
 	Hosts      Hosts
 
+	// Secrets gives what secret("name") refers to; nil: there are none.
+	Secrets Secrets
+	// Connections knows those that steps and triggers name; nil: there are none.
+	Connections Connections
+	// Files and Blobs keep the files of runs; nil: there are none, and runs can't
+	// be deleted.
+	Files FileStore
+	Blobs Blobs
+
+	// Inbox keeps what came in and what became of it; nil: nothing does.
+	Inbox Inbox
+	// Keys forgets the keys of events whose time is over; nil: they take room for
+	// good.
+	Keys KeyStore
+
 	// Clock and IDs default to the system's.
 	Clock  Clock
 	IDs    IDs
@@ -74,7 +110,14 @@ type Options struct {
 type Engine struct {
 	o        Options
 	programs programCache
+	scopes   scopeCache
 	waiters  waiters
+	refused  tally
+	waits    waits
+
+	// upgrading is held by who replaces a connector; who publishes a draft reads
+	// it, so that a version isn't made of both.
+	upgrading sync.RWMutex
 
 	// mu guards bindings, latest and stopped; routes is replaced whole under it and read
 	// without.
@@ -83,7 +126,12 @@ type Engine struct {
 	bindings map[GraphID]*binding
 	// latest closes when a graph's newest source has ended.
 	latest map[GraphID]chan struct{}
-	routes atomic.Pointer[map[string]*route]
+	routes atomic.Pointer[routeTable]
+	// starting, guarded by mu, has the routes that Start has bound so far; nil else.
+	// They are published together: a table for each would take too long.
+	starting *routeTable
+	// closed are the routes of graphs that were turned OFF a moment ago.
+	closed closings
 
 	stop    context.CancelFunc
 	served  chan struct{}
@@ -99,6 +147,9 @@ func New(o Options) (*Engine, error) {
 	if o.Graphs == nil || o.Versions == nil || o.Runner == nil || o.History == nil || o.Connectors == nil || o.Hosts == nil {
 		return nil, errors.New("make engine: stores, runner, connectors and hosts are required")
 	}
+	if o.Files == nil || o.Blobs == nil {
+		o.Files, o.Blobs = noFiles{}, noFiles{}
+	}
 	if o.Clock == nil {
 		o.Clock = SystemClock{}
 	}
@@ -111,7 +162,7 @@ func New(o Options) (*Engine, error) {
 	o.Limits = o.Limits.withDefaults()
 	e := &Engine{o: o, bindings: map[GraphID]*binding{}, latest: map[GraphID]chan struct{}{}}
 	e.programs.limit = o.Limits.Programs
-	e.routes.Store(&map[string]*route{})
+	e.routes.Store(&routeTable{})
 	return e, nil
 }
 
@@ -127,14 +178,29 @@ func (e *Engine) Start(ctx context.Context) error {
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop, e.served = stop, make(chan struct{})
 	e.serveMu.Unlock()
+	var tidying sync.WaitGroup
+	if e.o.Keys != nil || e.o.Inbox != nil {
+		tidying.Go(func() { e.tidy(run) })
+	}
+	tidying.Go(func() { e.watch(run) })
 	go func() {
 		defer close(e.served)
+		defer tidying.Wait()
 		if err := e.o.Runner.Serve(run, e); err != nil {
 			e.o.Log.Error("runs can't be driven", "error", err)
 			e.serveMu.Lock()
 			e.serveEr = err
 			e.serveMu.Unlock()
 		}
+	}()
+	e.mu.Lock()
+	e.starting = &routeTable{literal: map[string][]*route{}}
+	e.mu.Unlock()
+	defer func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.starting = nil
+		e.publishRoutes()
 	}()
 	active := true
 	cursor := ""
@@ -161,7 +227,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 		b.unbind()
 		delete(e.bindings, id)
 	}
-	e.routes.Store(&map[string]*route{})
+	e.routes.Store(&routeTable{})
 	e.mu.Unlock()
 	e.serveMu.Lock()
 	stop, served := e.stop, e.served

@@ -29,12 +29,37 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type shelf struct {
 	mu sync.Mutex
 	m  map[string]engine.Connector
+	// older are those that others have replaced, by digest.
+	older map[string]engine.Connector
 }
 
 func (s *shelf) put(c sdk.Connector, digest string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if old, ok := s.m[c.Name]; ok {
+		s.older[old.Digest] = old
+	}
 	s.m[c.Name] = engine.Connector{Connector: &c, Origin: "wasm", Digest: digest}
+}
+
+// forget loses the connectors that others have replaced.
+func (s *shelf) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.older)
+}
+
+func (s *shelf) At(name, digest string) (engine.Connector, error) {
+	c, err := s.Connector(name)
+	if err != nil || digest == "" || c.Digest == digest {
+		return c, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c, ok := s.older[digest]; ok && c.Name == name {
+		return c, nil
+	}
+	return c, &engine.Error{Kind: engine.Unavailable, Op: "open connector", Err: errors.New("the release " + digest + " is gone")}
 }
 
 func (s *shelf) take(name string) {
@@ -84,21 +109,38 @@ type bench struct {
 	emit chan sdk.EmitFunc
 }
 
-func newBench(t testing.TB, dir string) *bench {
+func newBench(t testing.TB, dir string, stock ...func(*shelf)) *bench {
 	t.Helper()
-	b := &bench{t: t, shelf: &shelf{m: map[string]engine.Connector{}}, emit: make(chan sdk.EmitFunc, 4)}
+	return newBenchOf(t, dir, noHosts{}, nil, stock...)
+}
+
+// newBenchOf is newBench with hosts, and a place for the bytes of files.
+func newBenchOf(t testing.TB, dir string, hosts engine.Hosts, blobs engine.Blobs, stock ...func(*shelf)) *bench {
+	t.Helper()
+	return newBenchWith(t, dir, func(o *engine.Options) { o.Hosts, o.Blobs = hosts, blobs }, stock...)
+}
+
+// newBenchWith is newBench with other options.
+func newBenchWith(t testing.TB, dir string, with func(*engine.Options), stock ...func(*shelf)) *bench {
+	t.Helper()
+	b := &bench{t: t, shelf: &shelf{m: map[string]engine.Connector{}, older: map[string]engine.Connector{}}, emit: make(chan sdk.EmitFunc, 4)}
 	b.shelf.put(b.connector(), "d1")
+	for _, fill := range stock {
+		fill(b.shelf)
+	}
 	store, err := sqlite.Open(context.Background(), dir, sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	runner := local.New(store, local.Options{Log: log, Drain: time.Millisecond})
-	b.Engine, err = engine.New(engine.Options{
+	o := engine.Options{
 		Graphs: store, Versions: store, Runner: runner, History: runner,
-		Connectors: b.shelf, Hosts: noHosts{}, Log: log,
+		Connectors: b.shelf, Hosts: noHosts{}, Files: store, Keys: store, Log: log,
 		Limits: engine.Limits{MinEvery: time.Millisecond, HookWait: 10 * time.Second},
-	})
+	}
+	with(&o)
+	b.Engine, err = engine.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +170,12 @@ func (b *bench) connector() sdk.Connector {
 				}
 				return act(ctx, c)
 			}},
+			{
+				Name: "tell", Literal: []string{"schema"}, Output: json.RawMessage(`{"type":"object","properties":{"body":{"schemaFrom":"schema"}}}`),
+				Do: func(_ context.Context, _ sdk.Host, c sdk.ActionCall) (sdk.Result, error) {
+					return sdk.Result{Output: c.Input.Get("answer")}, nil
+				},
+			},
 			{Name: "boom", Do: func(context.Context, sdk.Host, sdk.ActionCall) (sdk.Result, error) { panic("boom") }},
 		},
 		Triggers: []sdk.Trigger{
@@ -407,11 +455,34 @@ func TestOffUnbindsAtOnceAndRunsFinish(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := b.post("in/here", "", `{"n":2}`)
-	wantKind(t, err, engine.NotFound)
+	wantKind(t, err, engine.Unavailable)
 	close(release)
 	if v := b.ended(r.Run); v.State != machine.Succeeded {
 		t.Errorf("run = %s; want succeeded", v.State)
 	}
+}
+
+func TestWhoComesJustAfterOffIsToldToComeAgain(t *testing.T) {
+	t.Parallel()
+	clock := &settable{}
+	b := newBenchWith(t, t.TempDir(), func(o *engine.Options) { o.Clock = clock })
+	b.on(hooked)
+	if err := b.Deactivate(t.Context(), "hooked"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.post("in/here", "", `{}`)
+	if x, ok := errors.AsType[*engine.Error](err); !ok || x.Kind != engine.Unavailable || x.RetryAfter <= 0 {
+		t.Errorf("%v; want unavailable, and when to come again", err)
+	}
+	// The path is free for another graph at once.
+	b.on(strings.Replace(hooked, "name: hooked", "name: other", 1))
+	b.mustPost("in/here", "", `{}`)
+	if err := b.Deactivate(t.Context(), "other"); err != nil {
+		t.Fatal(err)
+	}
+	clock.jump(time.Minute)
+	_, err = b.post("in/here", "", `{}`)
+	wantKind(t, err, engine.NotFound)
 }
 
 func TestAnActiveGraphIsOnAgainAfterARestart(t *testing.T) {
@@ -440,7 +511,11 @@ func TestReadinessIsTruthful(t *testing.T) {
 	}
 	_, err = b.post("in/here", "", `{"n":2}`)
 	wantKind(t, err, engine.NotFound)
-	b.shelf.put(b.connector(), "d2")
+	b.shelf.put(b.connector(), "d2") // not what the graph was published with
+	b.Rebind(t.Context())
+	_, err = b.post("in/here", "", `{"n":2}`)
+	wantKind(t, err, engine.NotFound)
+	b.shelf.put(b.connector(), "d1")
 	b.Rebind(t.Context())
 	b.ended(b.mustPost("in/here", "", `{"n":1}`).Run)
 }

@@ -33,6 +33,11 @@ type Sample struct {
 	// expression then has; what the schemas leave open is inferred. An empty Step
 	// sees the outputs of all that stands before the end.
 	Graph, Step string
+	// Key is the step's key in which the expression stands. In success_when and
+	// paginate `output` is in scope, too, for which the step's own output in Steps
+	// stands, and in a step with paginate `page`, which is 1. Empty, and any other
+	// key: as in `with`.
+	Key string
 	// Now is what now() gives; the zero time is now.
 	Now time.Time
 }
@@ -74,7 +79,9 @@ type Completing struct {
 
 // Evaluate tries an expression without a server: Sample.Graph has no meaning
 // here and is refused. The error, of kind Invalid, is about the sample.
-func Evaluate(q Evaluation) (Evaluated, error) {
+func Evaluate(q Evaluation) (Evaluated, error) { return evaluate(q, expr.Limits{}) }
+
+func evaluate(q Evaluation, l expr.Limits) (Evaluated, error) {
 	t, err := q.Sample.types()
 	if err != nil {
 		return Evaluated{}, err
@@ -82,7 +89,8 @@ func Evaluate(q Evaluation) (Evaluated, error) {
 	if q.Sample.Graph != "" {
 		return Evaluated{}, sampleError("/graph", "not_available", "there are no stored graphs here")
 	}
-	return q.evaluate(program.ScopeFor(t.event, t.steps), program.ScopeFor(t.closedEvent, t.closedSteps), 1)
+	sc := program.ScopeFor(t.event, t.steps).WithLimits(l)
+	return q.evaluate(sc, program.ScopeFor(t.closedEvent, t.closedSteps).WithLimits(l), l, 1)
 }
 
 // Evaluate tries an expression. Errors are of kind Invalid, about the sample,
@@ -92,7 +100,7 @@ func (e *Engine) Evaluate(ctx context.Context, q Evaluation) (Evaluated, error) 
 		q.Sample.Now = e.now()
 	}
 	if q.Sample.Graph == "" {
-		return Evaluate(q)
+		return evaluate(q, e.o.Limits.Expr)
 	}
 	t, err := q.Sample.types()
 	if err != nil {
@@ -102,15 +110,15 @@ func (e *Engine) Evaluate(ctx context.Context, q Evaluation) (Evaluated, error) 
 	if err != nil {
 		return Evaluated{}, err
 	}
-	sc, err := e.scope(g, q.Sample.Step, t.event)
+	sc, err := e.scope(ctx, g, q.Sample, t.event)
 	if err != nil {
 		return Evaluated{}, err
 	}
-	closed, err := e.scope(g, q.Sample.Step, t.closedEvent)
+	closed, err := e.scope(ctx, g, q.Sample, t.closedEvent)
 	if err != nil {
 		return Evaluated{}, err
 	}
-	return q.evaluate(sc, closed, max(1, g.Version))
+	return q.evaluate(sc, closed, e.o.Limits.Expr, max(1, g.Version))
 }
 
 // Complete says what may stand at the cursor, without a server, as Evaluate
@@ -139,7 +147,7 @@ func (e *Engine) Complete(ctx context.Context, q Completing) (expr.Completion, e
 	if err != nil {
 		return expr.Completion{}, err
 	}
-	sc, err := e.scope(g, q.Sample.Step, t.event)
+	sc, err := e.scope(ctx, g, q.Sample, t.event)
 	if err != nil {
 		return expr.Completion{}, err
 	}
@@ -178,7 +186,7 @@ func (e *Engine) ValidateDraft(ctx context.Context, name string, sample SampleEv
 	if _, err := s.types(); err != nil {
 		return Validation{}, err
 	}
-	return e.validate(g.Draft, g.DraftFormat, event), nil
+	return e.validate(ctx, g.Draft, g.DraftFormat, event), nil
 }
 
 // lastEvent is that of a graph's newest run.
@@ -197,19 +205,20 @@ func (e *Engine) lastEvent(ctx context.Context, g StoredGraph) (json.RawMessage,
 // validate tells all that is wrong with a document. With a sample, a valid JSON
 // document, the types are those that it shows, and what they make a problem is a
 // warning: another event may be different.
-func (e *Engine) validate(src []byte, f graph.Format, sample json.RawMessage) Validation {
+func (e *Engine) validate(ctx context.Context, src []byte, f graph.Format, sample json.RawMessage) Validation {
 	doc, problems := graph.Parse(src, f, e.o.Limits.Document)
 	if doc == nil {
 		return Validation{Problems: problems}
 	}
-	p, more := program.Build(doc, newLive(e.o.Connectors))
+	p, more := program.Build(doc, e.live(ctx))
 	v := Validation{Problems: append(problems, more...)}
+	v.Problems = append(v.Problems, e.warnOfPath(ctx, doc, e.live(ctx), 0)...)
 	v.OK = !hasErrors(v.Problems)
 	if len(sample) > 0 {
 		v.Inferred = true
-		_, strict := program.BuildWith(doc, newLive(e.o.Connectors), program.SampleOf(sample, true))
+		_, strict := program.BuildWith(doc, e.live(ctx), program.SampleOf(sample, true))
 		v.Problems = append(v.Problems, bySample(more, strict)...)
-		if sampled, _ := program.BuildWith(doc, newLive(e.o.Connectors), program.SampleOf(sample, false)); sampled != nil {
+		if sampled, _ := program.BuildWith(doc, e.live(ctx), program.SampleOf(sample, false)); sampled != nil {
 			p = sampled
 		}
 	}
@@ -224,16 +233,26 @@ func (e *Engine) validate(src []byte, f graph.Format, sample json.RawMessage) Va
 	return v
 }
 
-// scope is that of a step of a graph's draft.
-func (e *Engine) scope(g StoredGraph, step string, event *expr.Type) (*expr.Scope, error) {
+// scope is that of the place in a graph's draft that a sample names.
+func (e *Engine) scope(ctx context.Context, g StoredGraph, at Sample, event *expr.Type) (*expr.Scope, error) {
+	key := newScopeKey(g.Draft, []byte{byte(g.DraftFormat)}, []byte(at.Step), []byte(at.Key), event.Schema())
+	kept, age := e.scopes.get(key)
+	if kept != nil {
+		return kept, nil
+	}
 	doc, problems := graph.Parse(g.Draft, g.DraftFormat, e.o.Limits.Document)
 	if doc == nil {
 		return nil, &Error{Kind: Invalid, Op: "read the draft of " + g.Name, Problems: problems}
 	}
-	sc, ok := program.ScopeOf(doc, newLive(e.o.Connectors), event, step)
-	if !ok {
-		return nil, errorf(NotFound, "find step", "the draft of %s has no step %.100q", g.Name, step)
+	of, what := program.ScopeOf, "step"
+	if at.Key == "success_when" || at.Key == "paginate" {
+		of, what = program.ResultScopeOf, "step with `use`"
 	}
+	sc, ok := of(doc, e.live(ctx), event, at.Step)
+	if !ok {
+		return nil, errorf(NotFound, "find step", "the draft of %s has no %s %.100q", g.Name, what, at.Step)
+	}
+	e.scopes.put(key, sc, age)
 	return sc, nil
 }
 
@@ -297,7 +316,7 @@ func sampleError(pointer, code, message string) error {
 
 // evaluate compiles in the open scope, warns of what the closed one doesn't
 // have, and evaluates.
-func (q Evaluation) evaluate(sc, closed *expr.Scope, version int) (Evaluated, error) {
+func (q Evaluation) evaluate(sc, closed *expr.Scope, l expr.Limits, version int) (Evaluated, error) {
 	var out Evaluated
 	t, problems, err := q.compile(sc)
 	if err != nil {
@@ -309,9 +328,9 @@ func (q Evaluation) evaluate(sc, closed *expr.Scope, version int) (Evaluated, er
 		return out, nil
 	}
 	out.Type = t.Type()
-	out.Budget = expr.Limits{}.Budget()
+	out.Budget = l.Budget()
 	env := q.Sample.env(version)
-	env.Usage = &out.Usage
+	env.Usage, env.Limits = &out.Usage, l
 	value, err := t.AppendJSON(nil, env)
 	if err != nil {
 		out.Problems = append(out.Problems, evaluationProblem(err))
@@ -467,7 +486,7 @@ func (s *Sample) env(version int) *expr.Env {
 	if name == "" {
 		name = "sample"
 	}
-	env := &expr.Env{Now: now.UTC().Truncate(time.Millisecond), Values: make([]any, program.NumVars)}
+	env := &expr.Env{Now: now.UTC().Truncate(time.Millisecond), Values: make([]any, program.NumResultVars)}
 	env.Values[program.VarTrigger] = event
 	env.Values[program.VarSteps] = outputs
 	env.Values[program.VarStep] = views
@@ -475,5 +494,9 @@ func (s *Sample) env(version int) *expr.Env {
 		"id": RunID{}.String(), "started_at": now.UTC().Format("2006-01-02T15:04:05.000Z07:00"), "attempt": 1,
 	}
 	env.Values[program.VarGraph] = map[string]any{"name": name, "version": version}
+	env.Values[program.VarError] = map[string]any{
+		"kind": "failed", "message": "a sample of an error", "step": "", "retryable": false, "data": nil,
+	}
+	env.Values[program.VarOutput], env.Values[program.VarPage] = outputs[s.Step], 1
 	return env
 }

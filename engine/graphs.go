@@ -19,7 +19,7 @@ import (
 // taken.
 func (e *Engine) CreateGraph(ctx context.Context, src []byte, f graph.Format) (Graph, error) {
 	const op = "create graph"
-	doc, problems, err := e.readDraft(op, src, f)
+	doc, problems, err := e.readDraft(ctx, op, src, f, 0)
 	if err != nil {
 		return Graph{}, err
 	}
@@ -42,7 +42,7 @@ func (e *Engine) PutDraft(ctx context.Context, name string, src []byte, f graph.
 	if err != nil {
 		return Graph{}, err
 	}
-	doc, problems, err := e.readDraft(op, src, f)
+	doc, problems, err := e.readDraft(ctx, op, src, f, g.ID)
 	if err != nil {
 		return Graph{}, err
 	}
@@ -51,11 +51,11 @@ func (e *Engine) PutDraft(ctx context.Context, name string, src []byte, f graph.
 	if err := e.o.Graphs.UpdateGraph(ctx, g); err != nil {
 		return Graph{}, err
 	}
-	return Graph{StoredGraph: g, Problems: problems, Readiness: e.readiness(g)}, nil
+	return Graph{StoredGraph: g, Problems: problems, Readiness: e.readiness(ctx, g)}, nil
 }
 
-// readDraft reads a document that is to be stored.
-func (e *Engine) readDraft(op string, src []byte, f graph.Format) (*graph.Document, []Problem, error) {
+// readDraft reads a document that is to be stored, for a graph that isn't new.
+func (e *Engine) readDraft(ctx context.Context, op string, src []byte, f graph.Format, self GraphID) (*graph.Document, []Problem, error) {
 	doc, problems := graph.Parse(src, f, e.o.Limits.Document)
 	if doc == nil {
 		return nil, nil, &Error{Kind: Invalid, Op: op, Problems: problems}
@@ -70,8 +70,10 @@ func (e *Engine) readDraft(op string, src []byte, f graph.Format) (*graph.Docume
 			Pointer: "/name", Code: "required", Message: "a graph needs a name", Suggestion: "add one, such as name: new-orders",
 		})}
 	}
-	_, more := program.Build(doc, newLive(e.o.Connectors))
-	return doc, append(problems, more...), nil
+	cat := e.live(ctx)
+	_, more := program.Build(doc, cat)
+	problems = append(problems, more...)
+	return doc, append(problems, e.warnOfPath(ctx, doc, cat, self)...), nil
 }
 
 // Graph gives a graph with its draft's problems and, when it is ON, its
@@ -82,7 +84,7 @@ func (e *Engine) Graph(ctx context.Context, name string) (Graph, error) {
 		return Graph{}, err
 	}
 	v := e.Validate(ctx, g.Draft, g.DraftFormat)
-	return Graph{StoredGraph: g, Problems: v.Problems, Readiness: e.readiness(g)}, nil
+	return Graph{StoredGraph: g, Problems: v.Problems, Readiness: e.readiness(ctx, g)}, nil
 }
 
 // Graphs lists graphs by name, and gives the next page's cursor.
@@ -93,7 +95,7 @@ func (e *Engine) Graphs(ctx context.Context, q GraphQuery) ([]Graph, string, err
 	}
 	out := make([]Graph, len(page.Graphs))
 	for i, g := range page.Graphs {
-		out[i] = Graph{StoredGraph: g, Readiness: e.readiness(g)}
+		out[i] = Graph{StoredGraph: g, Readiness: e.readiness(ctx, g)}
 	}
 	return out, page.Next, nil
 }
@@ -145,8 +147,8 @@ func (e *Engine) DeleteGraph(ctx context.Context, name string, force bool) error
 }
 
 // Validate tells all that is wrong with a document, and the types inferred.
-func (e *Engine) Validate(_ context.Context, src []byte, f graph.Format) Validation {
-	return e.validate(src, f, nil)
+func (e *Engine) Validate(ctx context.Context, src []byte, f graph.Format) Validation {
+	return e.validate(ctx, src, f, nil)
 }
 
 func hasErrors(ps []Problem) bool {
@@ -164,6 +166,8 @@ func hasErrors(ps []Problem) bool {
 // that have begun keep theirs.
 func (e *Engine) Publish(ctx context.Context, name string) (Version, error) {
 	op := "publish " + name
+	e.upgrading.RLock()
+	defer e.upgrading.RUnlock()
 	g, err := e.o.Graphs.GraphByName(ctx, name)
 	if err != nil {
 		return Version{}, err
@@ -172,7 +176,7 @@ func (e *Engine) Publish(ctx context.Context, name string) (Version, error) {
 	if doc == nil {
 		return Version{}, &Error{Kind: Invalid, Op: op, Problems: problems}
 	}
-	cat := newLive(e.o.Connectors)
+	cat := e.live(ctx)
 	_, more := program.Build(doc, cat)
 	if problems = append(problems, more...); hasErrors(problems) {
 		return Version{}, &Error{Kind: Invalid, Op: op, Problems: problems}

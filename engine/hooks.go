@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/tappet-dev/tappet/engine/expr"
+	"github.com/tappet-dev/tappet/engine/graph"
 	"github.com/tappet-dev/tappet/engine/machine"
+	"github.com/tappet-dev/tappet/engine/program"
 	"github.com/tappet-dev/tappet/sdk"
 )
 
@@ -67,6 +69,32 @@ func (e *Engine) checkEvent(c Connector, data json.RawMessage) error {
 		return sdk.Errorf(sdk.Failed, "the connector %s gave an event that isn't JSON: %w", c.Name, err)
 	}
 	return nil
+}
+
+// checkMembers holds an event or an output, a JSON document, against the schemas
+// that the graph's author has given for its members. The problems have no lines:
+// the document is the server's own writing.
+func (e *Engine) checkMembers(members []program.Member, event json.RawMessage) []Problem {
+	if len(members) == 0 {
+		return nil
+	}
+	var parts map[string]json.RawMessage
+	if err := json.Unmarshal(event, &parts); err != nil {
+		return []Problem{{Code: "type", Message: "it must be an object"}}
+	}
+	var out []Problem
+	for _, m := range members {
+		part := parts[m.Name]
+		if part == nil {
+			part = json.RawMessage("null")
+		}
+		problems := m.Schema.CheckJSON(part, graph.Pointer("", m.Name), graph.Limits{Bytes: e.o.Limits.EventBytes, Depth: e.o.Limits.EventDepth})
+		for _, p := range problems {
+			p.Line, p.Column = 0, 0
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // refusal tells a webhook's caller what the trigger's error means for it: what

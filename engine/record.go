@@ -54,6 +54,7 @@ type SettledBody struct {
 	// Started is when the attempt began, in milliseconds.
 	Started   int64      `json:"started_ms,omitempty"`
 	Exchanges []Exchange `json:"exchanges,omitempty"`
+	Warnings  []string   `json:"warnings,omitempty"`
 }
 
 // NewSettled makes the record of an outcome.
@@ -86,6 +87,9 @@ func NewSettled(key machine.Key, at, started time.Time, digest uint64, out Outco
 		if i == len(out.Exchanges)-1 {
 			b = append(b, ']')
 		}
+	}
+	if len(out.Warnings) > 0 {
+		b = appendMember(b, `,"warnings":`, out.Warnings)
 	}
 	return Record{Kind: RecordSettled, Path: key, At: at, Body: append(b, '}')}
 }
@@ -131,6 +135,10 @@ func (x *Exchange) appendJSON(b []byte) []byte {
 	text(`,"url":`, x.URL)
 	num(`,"status":`, int64(x.Status))
 	b = append(x.Started.AppendFormat(append(b, `,"started_at":"`...), time.RFC3339Nano), '"')
+	num(`,"waited_us":`, x.Waited)
+	if x.WaitReason != "" {
+		text(`,"wait_reason":`, x.WaitReason)
+	}
 	num(`,"dns_us":`, x.DNS)
 	num(`,"connect_us":`, x.Connect)
 	num(`,"tls_us":`, x.TLS)

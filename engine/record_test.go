@@ -24,12 +24,15 @@ var recordTime = time.Date(2026, 11, 24, 10, 0, 0, 125e6, time.UTC)
 func records() map[string]engine.Record {
 	exchange := engine.Exchange{
 		Method: "POST", URL: "https://forms.example.com/entries?a=\"b\"&c=é", Status: 201, Started: recordTime,
-		DNS: 1, Connect: 2, TLS: 3, FirstByte: 4, Total: 5, Reused: true, Sent: 6, Received: 7,
+		Waited: 8, WaitReason: "rate", DNS: 1, Connect: 2, TLS: 3, FirstByte: 4, Total: 5, Reused: true, Sent: 6, Received: 7,
 		Redirects: []string{"https://a.example", "https://b.example"}, Error: "broke off",
 	}
 	return map[string]engine.Record{
 		"settled": engine.NewSettled("entry#2", recordTime, recordTime.Add(-time.Second), 0xab, engine.Outcome{
 			Output: json.RawMessage(`{"status":201,"body":{"n":12345678901234567890}}`), Exchanges: []engine.Exchange{exchange, {Method: "GET", URL: "http://x", Started: recordTime}},
+		}),
+		"warned": engine.NewSettled("!failure/notice", recordTime, recordTime, 0xab, engine.Outcome{
+			Output: json.RawMessage(`true`), Warnings: []string{"only the first is sent left_out=2", "a \"second\""},
 		}),
 		"failed": engine.NewSettled("entry", recordTime, recordTime, 0, engine.Outcome{Err: &machine.Error{
 			Kind: "unavailable", Message: "it is down", Step: "entry", Retryable: true, RetryAfter: 1500, Data: json.RawMessage(`{"status":503}`),
@@ -89,6 +92,13 @@ func TestSettledReadsBack(t *testing.T) {
 	// Written by hand, they are what encoding/json makes of them.
 	if diff := cmp.Diff(std, body.Exchanges); diff != "" {
 		t.Errorf("exchanges (-encoding/json +ours):\n%s", diff)
+	}
+	w, err := records()["warned"].Settled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"only the first is sent left_out=2", `a "second"`}, w.Warnings); diff != "" || s.Warnings != nil {
+		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 	f, ok, err := r.Fact()
 	if err != nil || !ok {

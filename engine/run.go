@@ -11,15 +11,22 @@ import (
 
 // An Acceptance asks for one run, or only moves a source's mark.
 type Acceptance struct {
-	// Run is the id of the run to be; zero: no run, only Mark.
+	// Run is the id of the run to be; zero: no run, only Mark and Arrival.
 	Run     RunID
 	Graph   GraphID
 	Version int
 	// Key tells events of a graph apart; empty: every event is new.
 	Key string
+	// KeyUntil is when Key is forgotten; zero: never.
+	KeyUntil time.Time
 	// Event is a valid JSON document.
 	Event json.RawMessage
 	At    time.Time
+	// Files are committed with the run; a duplicate gets none.
+	Files []File
+	// Arrival, if set, is committed in the same transaction; whether it became a
+	// run or was a duplicate is the store's to say.
+	Arrival *Arrival
 	// Mark, if set, is committed in the same transaction.
 	Mark *Mark
 }
@@ -89,6 +96,14 @@ type Outcome struct {
 	Output    json.RawMessage
 	Err       *machine.Error
 	Exchanges []Exchange
+	// Warnings are what the connector has said at level warn, the first ones of
+	// the attempt, without secrets.
+	Warnings []string
+	// Files are what the call has kept; nil with an error.
+	Files []File
+	// Release, if set, is called once, when the outcome is durable or was dropped:
+	// until then the bytes of Files are held.
+	Release func()
 }
 
 // An Exchange is one HTTP request that a connector made, as its host saw it.
@@ -99,12 +114,15 @@ type Exchange struct {
 	Status int    `json:"status,omitempty"`
 	// Started is when the request began.
 	Started time.Time `json:"started_at"`
-	// The durations are in microseconds, 0 when there was no such part.
-	DNS       int64 `json:"dns_us,omitempty"`
-	Connect   int64 `json:"connect_us,omitempty"`
-	TLS       int64 `json:"tls_us,omitempty"`
-	FirstByte int64 `json:"first_byte_us,omitempty"`
-	Total     int64 `json:"total_us"`
+	// The durations are in microseconds, 0 when there was no such part. Waited
+	// is how long it waited for its turn at the host, and WaitReason why: a word.
+	Waited     int64  `json:"waited_us,omitempty"`
+	WaitReason string `json:"wait_reason,omitempty"`
+	DNS        int64  `json:"dns_us,omitempty"`
+	Connect    int64  `json:"connect_us,omitempty"`
+	TLS        int64  `json:"tls_us,omitempty"`
+	FirstByte  int64  `json:"first_byte_us,omitempty"`
+	Total      int64  `json:"total_us"`
 	// Reused: the connection was there already.
 	Reused bool `json:"reused,omitempty"`
 	// Sent and Received are bytes of the bodies.

@@ -27,8 +27,12 @@ func (e *Engine) StartRun(ctx context.Context, name string, event json.RawMessag
 	if err := e.checkStart(op, event, v.Specs.Trigger.Event); err != nil {
 		return Accepted{}, err
 	}
-	if _, err := e.Program(ctx, g.ID, g.Version); err != nil {
+	p, err := e.Program(ctx, g.ID, g.Version)
+	if err != nil {
 		return Accepted{}, err
+	}
+	if problems := e.checkMembers(p.Trigger.Members, event); len(problems) > 0 {
+		return Accepted{}, &Error{Kind: Invalid, Op: op, Problems: problems}
 	}
 	if key != "" {
 		key = "start/" + key
@@ -121,7 +125,7 @@ func (e *Engine) Run(ctx context.Context, id RunID) (RunView, error) {
 	}
 	for _, k := range m.Open() {
 		if eff := m.Effect(k); eff != nil && !run.State.Ended() {
-			attempts[eff.Step] = append(attempts[eff.Step], Attempt{Number: eff.Attempt, State: "running"})
+			attempts[eff.Step] = append(attempts[eff.Step], Attempt{Number: eff.Attempt, State: "running", Waiting: e.waits.why(id, k)})
 		}
 	}
 	for _, s := range m.Steps() {
@@ -160,7 +164,7 @@ func addAttempt(to map[string][]Attempt, rec Record) error {
 		if err != nil {
 			return err
 		}
-		a := Attempt{Number: number, State: "succeeded", StartedAt: millis(s.Started), EndedAt: rec.At, Err: s.Err, Exchanges: s.Exchanges}
+		a := Attempt{Number: number, State: "succeeded", StartedAt: millis(s.Started), EndedAt: rec.At, Err: s.Err, Exchanges: s.Exchanges, Warnings: s.Warnings}
 		if s.Err != nil {
 			a.State = "failed"
 		}
@@ -172,10 +176,11 @@ func addAttempt(to map[string][]Attempt, rec Record) error {
 	return nil
 }
 
-// visit reads step and attempt out of a key: "entry", "entry#2", "entry#2?1".
+// visit reads step and attempt out of a key: "entry", "entry#2", "entry#2?1",
+// "!failure/notice".
 func visit(k machine.Key) (step string, attempt int) {
 	s, _, _ := strings.Cut(string(k), "?")
-	step, num, ok := strings.Cut(s, "#")
+	step, num, ok := strings.Cut(s[strings.LastIndexByte(s, '/')+1:], "#")
 	if !ok {
 		return step, 1
 	}

@@ -21,6 +21,8 @@ type source struct {
 	prog    *program.Program
 	conn    Connector
 	trigger *sdk.Trigger
+	// hide has the secrets that the trigger got.
+	hide mask
 }
 
 // Between tries of a source that fails, unless it asks for more.
@@ -34,6 +36,8 @@ const (
 	// glance is how often who waits for a moment looks at the clock, which may
 	// have been set.
 	glance = time.Minute
+	// setBack is how far a clock must go back to be taken for one that was set.
+	setBack = time.Second
 )
 
 // A pause is what lies between two turns: a time to wait, or a moment to wait
@@ -51,13 +55,14 @@ func (s *source) run(ctx context.Context) {
 		s.b.setFault(err.Error())
 		return
 	}
-	if times != nil && !s.sleep(ctx, pause{until: times.Next(s.e.o.Clock.Now())}) {
+	if times != nil && !s.sleep(ctx, pause{until: times.Next(s.e.o.Clock.Now())}, times) {
 		return
 	}
 	backoff := firstBackoff
 	for ctx.Err() == nil {
 		began := time.Now()
 		next, err := s.turn(ctx, times)
+		err = s.hide.error(err)
 		if ctx.Err() != nil {
 			return
 		}
@@ -72,7 +77,7 @@ func (s *source) run(ctx context.Context) {
 		} else {
 			s.b.setFault("")
 		}
-		if !s.sleep(ctx, next) {
+		if !s.sleep(ctx, next, times) {
 			return
 		}
 	}
@@ -91,12 +96,25 @@ func (s *source) times() (*cron.Times, error) {
 	return &times, nil
 }
 
-// sleep says whether the pause has passed; if not, ctx has ended.
-func (s *source) sleep(ctx context.Context, p pause) bool {
+// sleep says whether the pause has passed; if not, ctx has ended. A pause until a
+// moment ends when the clock is set back, lest a clock that was a year ahead is
+// waited for: whoever is asked early says anew when to ask again, and what has
+// fired is known by its key. A poll with times of its own waits for the next of
+// them.
+func (s *source) sleep(ctx context.Context, p pause, times *cron.Times) bool {
+	last := s.wall()
 	for {
 		wait := p.wait
 		if !p.until.IsZero() {
-			if wait = p.until.Sub(s.e.o.Clock.Now()); wait <= 0 {
+			now := s.wall()
+			if now.Before(last.Add(-setBack)) {
+				if times == nil {
+					return ctx.Err() == nil
+				}
+				p.until = times.Next(now)
+			}
+			last = now
+			if wait = p.until.Sub(now); wait <= 0 {
 				return ctx.Err() == nil
 			}
 			wait = min(wait, glance)
@@ -113,6 +131,10 @@ func (s *source) sleep(ctx context.Context, p pause) bool {
 		}
 	}
 }
+
+// wall is what the clock shows; a difference of two of these knows of its being
+// set.
+func (s *source) wall() time.Time { return s.e.o.Clock.Now().Round(0) }
 
 // spread moves an interval by up to a tenth, by the same part for each of the
 // graph's, so that graphs that began together don't ask together.
@@ -138,7 +160,7 @@ func retryAfter(err error) time.Duration {
 func (s *source) turn(ctx context.Context, times *cron.Times) (next pause, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.e.o.Log.Error("a connector panicked", "trigger", s.prog.Trigger.Use, "panic", p, "stack", string(debug.Stack()))
+			s.e.o.Log.Error("a connector panicked", "trigger", s.prog.Trigger.Use, "panic", s.hide.value(p), "stack", string(debug.Stack()))
 			err = sdk.Errorf(sdk.Panicked, "the connector panicked: %v", p)
 		}
 	}()
@@ -155,8 +177,11 @@ func (s *source) turn(ctx context.Context, times *cron.Times) (next pause, err e
 func (s *source) host(ctx context.Context) (sdk.Host, func()) {
 	return s.e.o.Hosts.Host(ctx, HostCall{
 		Connector: s.conn, Config: func() []byte { return s.prog.Trigger.Config }, Graph: s.b.graph.ID,
-		State: triggerState{s.e.o.Versions, s.b.graph.ID, s.prog.Trigger.Use},
+		Connection: s.prog.Trigger.Connection, Conceal: s.hide.conceal,
+		State:  triggerState{s.e.o.Versions, s.b.graph.ID, s.prog.Trigger.Use},
+		Secret: func(ctx context.Context, name string) (string, error) { return s.e.noted(ctx, &s.hide, name) }, Hide: s.hide.value,
 		Record: func(x Exchange) {
+			s.hide.exchange(&x)
 			s.e.o.Log.Debug("trigger request", "graph", s.b.graph.Name, "method", x.Method, "url", x.URL, "status", x.Status, "error", x.Error)
 		},
 	})
@@ -257,10 +282,18 @@ func (s *source) accept(ctx context.Context, from, to sdk.Cursor, events []sdk.E
 			if err := s.e.checkEvent(s.conn, ev.Data); err != nil {
 				return err
 			}
-			as = append(as, Acceptance{
-				Run: s.e.o.IDs.NewRun(), Graph: s.b.graph.ID, Version: s.b.version,
-				Key: eventKey(s.trigger, s.conn, ev.Key), Event: ev.Data, At: now,
-			})
+			a := Acceptance{Run: s.e.o.IDs.NewRun(), Graph: s.b.graph.ID, Version: s.b.version, At: now}
+			pass, err := s.e.sift(s.prog, s.conn, s.trigger, ev, &a)
+			if err != nil {
+				// The source goes on: this event would hold up all that follow.
+				s.e.o.Log.Warn("an event starts no run: the graph's filter or key can't be computed", "graph", s.b.graph.Name, "key", ev.Key, "error", s.hide.error(err))
+			}
+			if !pass {
+				a = Acceptance{Arrival: s.e.sieved(s.b.graph.ID, ev, now, err)}
+			}
+			if pass || a.Arrival != nil {
+				as = append(as, a)
+			}
 		}
 		if start+acceptBatch >= len(events) && mark != nil {
 			as = append(as, Acceptance{Mark: mark})
@@ -270,7 +303,7 @@ func (s *source) accept(ctx context.Context, from, to sdk.Cursor, events []sdk.E
 			return err
 		}
 		if len(as) == 0 {
-			return nil
+			continue
 		}
 		if _, err := s.e.o.Runner.Accept(ctx, as); err != nil {
 			return err

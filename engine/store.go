@@ -9,14 +9,17 @@ import (
 	"github.com/tappet-dev/tappet/engine/machine"
 )
 
-// An Entry is one thing to be written: *Begin, *Append, *Finish or *Move.
+// An Entry is one thing to be written: *Begin, *Append, *Finish, *Keep,
+// *Receive or *Move.
 type Entry interface{ entry() }
 
 // Begin creates a run with its event.
 type Begin struct {
 	Run Run
-	// Existing is set by the store when the graph has seen the run's key:
-	// then nothing is written for this entry.
+	// KeyUntil is when the run's key is forgotten; zero: never.
+	KeyUntil time.Time
+	// Existing is set by the store when the graph has seen the run's key, and hadn't
+	// to forget it by Run.AcceptedAt: then nothing is written for this entry.
 	Existing RunID
 }
 
@@ -37,13 +40,30 @@ type Finish struct {
 	Err   *machine.Error
 }
 
+// Keep gives a run files. It writes nothing for a run that isn't there: an event
+// that was a duplicate.
+type Keep struct {
+	Run   RunID
+	Files []File
+}
+
+// Receive keeps what came in.
+type Receive struct {
+	Arrival *Arrival
+	// Begin, if set, is the entry before it that says what became of it: a run, or a
+	// duplicate.
+	Begin *Begin
+}
+
 // Move sets a source's mark.
 type Move struct{ Mark Mark }
 
-func (*Begin) entry()  {}
-func (*Append) entry() {}
-func (*Finish) entry() {}
-func (*Move) entry()   {}
+func (*Begin) entry()   {}
+func (*Append) entry()  {}
+func (*Finish) entry()  {}
+func (*Keep) entry()    {}
+func (*Receive) entry() {}
+func (*Move) entry()    {}
 
 // A JournalStore keeps runs. It is safe for concurrent use.
 type JournalStore interface {
@@ -56,6 +76,13 @@ type JournalStore interface {
 	Open(ctx context.Context, after RunID, limit int) ([]RunID, error)
 	// Runs lists runs, newest first.
 	Runs(context.Context, RunQuery) (RunPage, error)
+}
+
+// A KeyStore forgets the keys of events whose time is over.
+type KeyStore interface {
+	// ForgetKeys forgets up to limit keys whose time was over before a moment, and
+	// gives how many it has forgotten.
+	ForgetKeys(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // A StoredGraph is a graph as the store keeps it.
@@ -126,6 +153,9 @@ type VersionStore interface {
 	// AddVersion appends the next version; Version.Number is the store's to
 	// give and must follow the newest one.
 	AddVersion(context.Context, Version) (int, error)
+	// AddVersions appends the next version of each graph, in one transaction: all
+	// or, on an error, none. A graph that was deleted is left out.
+	AddVersions(context.Context, []Version) error
 	Version(context.Context, GraphID, int) (Version, error)
 	// Versions lists numbers, digests and times, newest first, no documents.
 	Versions(context.Context, GraphID) ([]Version, error)
@@ -138,6 +168,14 @@ type VersionStore interface {
 	// more than limit bytes together, it changes nothing: an Error of kind
 	// TooLarge.
 	SetState(ctx context.Context, g GraphID, trigger, key string, value []byte, limit int) error
+}
+
+// A DigestStore tells which plugins stored versions call.
+type DigestStore interface {
+	// Digests gives the digests of the plugins that open runs may call, whatever
+	// their version, and those of each graph's newest version. One that is only
+	// called by graphs that are OFF is false, the others are true.
+	Digests(context.Context) (map[string]bool, error)
 }
 
 // Specs are the specs of the trigger and actions that a version uses, by the

@@ -83,6 +83,16 @@ func (e *Engine) Uses(ctx context.Context, connector string) ([]GraphUse, error)
 
 // eachUse calls fn for each graph whose newest version uses a connector.
 func (e *Engine) eachUse(ctx context.Context, connector string, fn func(StoredGraph, Version) error) error {
+	return e.eachVersion(ctx, func(g StoredGraph, v Version) error {
+		if !v.Specs.use(connector) {
+			return nil
+		}
+		return fn(g, v)
+	})
+}
+
+// eachVersion calls fn with each graph's newest version, by the graph's name.
+func (e *Engine) eachVersion(ctx context.Context, fn func(StoredGraph, Version) error) error {
 	q := GraphQuery{Limit: 200}
 	for {
 		page, err := e.o.Graphs.Graphs(ctx, q)
@@ -96,9 +106,6 @@ func (e *Engine) eachUse(ctx context.Context, connector string, fn func(StoredGr
 			v, err := e.o.Versions.Version(ctx, g.ID, g.Version)
 			if err != nil {
 				return fmt.Errorf("read version %d of %s: %w", g.Version, g.Name, err)
-			}
-			if !v.Specs.use(connector) {
-				continue
 			}
 			if err := fn(g, v); err != nil {
 				return err
@@ -127,10 +134,11 @@ func (s Specs) use(connector string) bool {
 	return false
 }
 
-// replaced is a catalogue in which one connector is another version.
+// replaced is what a version was published with, one connector excepted.
 type replaced struct {
-	rest Connectors
-	by   Connector
+	rest    Connectors
+	digests map[string]string
+	by      Connector
 }
 
 var _ Connectors = replaced{}
@@ -140,8 +148,11 @@ func (r replaced) Connector(name string) (Connector, error) {
 	if name == r.by.Name {
 		return r.by, nil
 	}
-	return r.rest.Connector(name)
+	return r.rest.At(name, r.digests[name])
 }
+
+// At implements Connectors.
+func (r replaced) At(name, digest string) (Connector, error) { return r.rest.At(name, digest) }
 
 // Connectors implements Connectors.
 func (r replaced) Connectors() []Connector { return r.rest.Connectors() }
@@ -155,7 +166,7 @@ func (e *Engine) Impact(ctx context.Context, c Connector) (Impact, error) {
 		out.Changes = compareConnectors(old.Connector, c.Connector)
 	}
 	err := e.eachUse(ctx, c.Name, func(g StoredGraph, v Version) error {
-		next, problems := e.rebuild(v, replaced{e.o.Connectors, c})
+		next, problems := e.rebuild(v, c)
 		out.Graphs = append(out.Graphs, GraphImpact{
 			GraphUse: GraphUse{Graph: g.Name, Version: g.Version, Active: g.Active},
 			Effect:   effectOf(v.Specs, next, problems), Problems: problems,
@@ -165,42 +176,66 @@ func (e *Engine) Impact(ctx context.Context, c Connector) (Impact, error) {
 	return out, err
 }
 
-// rebuild builds a version anew with the connectors of now; it gives the specs
-// it would have, and the errors that stand in the way.
-func (e *Engine) rebuild(v Version, c Connectors) (Specs, []Problem) {
+// rebuild builds a version anew with c in the place of the connector of its name;
+// it gives the specs it would have, and the errors that stand in the way.
+func (e *Engine) rebuild(v Version, c Connector) (Specs, []Problem) {
 	doc, problems := graph.Parse(v.Document, graph.JSON, e.o.Limits.Document)
 	if doc == nil {
 		return Specs{}, problems
 	}
-	cat := newLive(c)
+	cat := newLive(replaced{e.o.Connectors, v.Specs.Digests, c})
 	_, more := program.Build(doc, cat)
 	return cat.specs, slices.DeleteFunc(append(problems, more...), func(p Problem) bool { return p.Warning })
 }
 
-// Adopt publishes anew, with the connector as it is now, each active graph whose
-// newest version was built with other specs of it and that still compiles; it
-// gives their names. New runs use the new version, those that have begun keep
-// theirs.
-func (e *Engine) Adopt(ctx context.Context, connector string) ([]string, error) {
-	var out []string
-	err := e.eachUse(ctx, connector, func(g StoredGraph, v Version) error {
+// Upgrade puts c into the place of the connector of its name: each active graph
+// whose newest version compiles with it is published anew, all of them in one
+// transaction, and is bound to its new version. It gives their names. A graph
+// that doesn't compile keeps its version, which goes on with the connector that
+// it was published with, as do the runs that have begun.
+//
+// commit makes c the connector of now. It calls publish once, which is that
+// transaction, after it has noted durably what it is about to do and before it
+// does it. Whoever crashes before publish is done has upgraded nothing; whoever
+// crashes after it has published versions that call c by its digest, which works
+// without c being the one of now, and makes it so at the next start: Upgrade done
+// again finds no graph to publish and only commits. If commit fails behind
+// publish, the names are given along with the error.
+func (e *Engine) Upgrade(ctx context.Context, c Connector, commit func(publish func() error) error) ([]string, error) {
+	e.upgrading.Lock()
+	defer e.upgrading.Unlock()
+	var next []Version
+	var names []string
+	err := e.eachUse(ctx, c.Name, func(g StoredGraph, v Version) error {
 		if !g.Active {
 			return nil
 		}
-		specs, problems := e.rebuild(v, e.o.Connectors)
+		specs, problems := e.rebuild(v, c)
 		if len(problems) > 0 || sameSpecs(v.Specs, specs) {
 			return nil
 		}
 		v.Specs, v.PublishedAt = specs, e.now()
-		var err error
-		if g.Version, err = e.o.Versions.AddVersion(ctx, v); err != nil {
-			return fmt.Errorf("publish %s with the new %s: %w", g.Name, connector, err)
-		}
-		e.rebind(ctx, g.ID)
-		out = append(out, g.Name)
+		next, names = append(next, v), append(names, g.Name)
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	published := false
+	err = commit(func() error {
+		if err := e.o.Versions.AddVersions(ctx, next); err != nil {
+			return fmt.Errorf("publish the graphs that use %s anew: %w", c.Name, err)
+		}
+		published = true
+		return nil
+	})
+	if !published {
+		return nil, err
+	}
+	for _, v := range next {
+		e.rebind(ctx, v.Graph)
+	}
+	return names, err
 }
 
 // effectOf weighs the specs of a version before and after.

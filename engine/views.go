@@ -22,11 +22,15 @@ type Graph struct {
 type Readiness struct {
 	Ready  bool
 	Checks []Check
+	// Since is when Ready became what it is, as far as this process knows; zero
+	// while the graph is OFF.
+	Since time.Time
 }
 
 // A Check is one part of readiness that was proved or wasn't.
 type Check struct {
-	// Part is "version", "connector", "trigger" or "route".
+	// Part is "version", "connector", "secret", "connection", "trigger", "route" or
+	// "source".
 	Part string
 	OK   bool
 	// Detail says what was found, and what to do when it isn't OK.
@@ -65,6 +69,10 @@ type Attempt struct {
 	EndedAt   time.Time
 	Err       *machine.Error
 	Exchanges []Exchange
+	// Warnings are what the connector said at level warn.
+	Warnings []string
+	// Waiting is why a running one waits for its turn, "" if it doesn't.
+	Waiting string
 }
 
 // A HookResult is the answer to a webhook's caller.
@@ -72,6 +80,8 @@ type HookResult struct {
 	// Run is zero when the request became no event.
 	Run       RunID
 	Duplicate bool
+	// Filtered: the graph's filter let none of its events start a run.
+	Filtered bool
 	// Answer is what the trigger, the run's `respond` or its end gives; nil: the
 	// run goes on, and the caller is told where.
 	Answer *sdk.Answer

@@ -22,6 +22,8 @@ import (
 type Life struct {
 	engine.Runner
 	engine.Historian
+	// Files tells what the runner has written of files.
+	Files engine.FileStore
 	// Crash ends it as kill -9 would: nothing more reaches the disk, and it
 	// returns when nothing of it runs. It is idempotent.
 	Crash func()
@@ -33,6 +35,8 @@ type Life struct {
 type RunnerOptions struct {
 	// MaxOpen is 0 for the runner's default.
 	MaxOpen int
+	// MaxGraph is 0 for the runner's default.
+	MaxGraph int
 	// Grace is 0 for the runner's default.
 	Grace time.Duration
 }
@@ -41,30 +45,41 @@ type RunnerOptions struct {
 // the next after a crash. The worker is served at once.
 func RunRunner(t *testing.T, open func(t testing.TB, dir string, w engine.Worker, o RunnerOptions) Life) {
 	tests := map[string]func(*testing.T, *bench){
-		"an acknowledged event survives a crash":                         survives,
-		"a settled step isn't performed again after a crash":             settledOnce,
-		"a call in flight at a crash is sent again, with its key":        inDoubt,
-		"a call that must not be repeated ends as unknown after a crash": unknownAfterCrash,
-		"a call that must not be repeated and wasn't begun is sent":      notBegun,
-		"the same key is the same run":                                   sameRun,
-		"a mark moves with its events or not at all":                     markMoves,
-		"a failed run is recorded with its error":                        failedRun,
-		"a retry waits and repeats with the same key and input":          retries,
-		"a retry's wait survives a crash":                                waitSurvives,
-		"a cancel ends a run and cuts its call short":                    cancels,
-		"a cancel is idempotent and an ended run ignores it":             cancelAgain,
-		"a call that ignores its cancel is given up":                     givenUp,
-		"a call that was cancelled isn't sent again after a crash":       cancelledOnce,
-		"a step's timeout ends its attempt":                              timesOut,
-		"a run keeps the version that it was accepted with":              keepsVersion,
-		"too many open runs are refused":                                 tooMany,
-		"when the disk fails accepting is refused and runs go on later":  diskFails,
-		"a changed program stops the run":                                changedProgram,
-		"a run that can't be driven says so and goes on when it can":     undriven,
-		"independent steps run side by side":                             sideBySide,
-		"outputs reach later steps and the result":                       outputs,
-		"the answer is given once and the end is told":                   answers,
-		"many runs at once all end, none twice":                          manyRuns,
+		"an acknowledged event survives a crash":                          survives,
+		"a settled step isn't performed again after a crash":              settledOnce,
+		"a call in flight at a crash is sent again, with its key":         inDoubt,
+		"a call that must not be repeated ends as unknown after a crash":  unknownAfterCrash,
+		"a call that must not be repeated and wasn't begun is sent":       notBegun,
+		"what a step says of unknown outcomes outranks its action":        policyWins,
+		"the same key is the same run":                                    sameRun,
+		"a mark moves with its events or not at all":                      markMoves,
+		"a failed run is recorded with its error":                         failedRun,
+		"a retry waits and repeats with the same key and input":           retries,
+		"a retry's wait survives a crash":                                 waitSurvives,
+		"a wait that is woken ends at once":                               waitWoken,
+		"a wake counts for the calls that are under way":                  wokenUnderWay,
+		"a cancel ends a run and cuts its call short":                     cancels,
+		"a cancel is idempotent and an ended run ignores it":              cancelAgain,
+		"a call that ignores its cancel is given up":                      givenUp,
+		"a call that was cancelled isn't sent again after a crash":        cancelledOnce,
+		"a step's timeout ends its attempt":                               timesOut,
+		"a run keeps the version that it was accepted with":               keepsVersion,
+		"too many open runs are refused":                                  tooMany,
+		"too many open runs of a graph leave room for others":             tooManyOfOne,
+		"when the disk fails accepting is refused and runs go on later":   diskFails,
+		"a changed program stops the run":                                 changedProgram,
+		"on_failure runs once, after all else, and changes no state":      onFailure,
+		"on_failure survives a crash":                                     onFailureSurvives,
+		"a cancel cuts on_failure short":                                  onFailureCancelled,
+		"a cancelled run has no on_failure":                               onFailureSkipped,
+		"a run that can't be driven says so and goes on when it can":      undriven,
+		"independent steps run side by side":                              sideBySide,
+		"outputs reach later steps and the result":                        outputs,
+		"the answer is given once and the end is told":                    answers,
+		"many runs at once all end, none twice":                           manyRuns,
+		"files of an event come with its run, and survive a crash":        filesOfEvent,
+		"files of an outcome come with its record, and survive a crash":   filesOfOutcome,
+		"what an outcome holds is let go of once, whatever becomes of it": outcomeReleased,
 	}
 	for name, run := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -622,6 +637,33 @@ func tooMany(t *testing.T, b *bench) {
 	b.cancel()
 	b.wantEnd(machine.Cancelled, "")
 	b.eventually(func() error { _, err := b.accept(3, ""); return err })
+}
+
+// tooManyOfOne leaves room for other graphs, also after a restart.
+func tooManyOfOne(t *testing.T, b *bench) {
+	b.o.MaxGraph = 2
+	b.version(1, oneStep)
+	begun := make(chan machine.Key, 8)
+	b.does(hold(begun))
+	b.start()
+	b.mustAccept(1)
+	b.mustAccept(2)
+	for life := range 2 {
+		if life > 0 {
+			b.again()
+		}
+		await(t, begun, "a call")
+		await(t, begun, "a call")
+		_, err := b.accept(3, "")
+		var e *engine.Error
+		if !errors.As(err, &e) || e.Kind != engine.Overloaded || e.RetryAfter <= 0 {
+			t.Fatalf("third run in life %d: %v; want overloaded with a time to come again", life, err)
+		}
+	}
+	r := NewRun(4)
+	if _, err := b.Accept(t.Context(), []engine.Acceptance{{Run: r.ID, Graph: 2, Version: 1, Event: r.Event, At: r.AcceptedAt}}); err != nil {
+		t.Fatalf("a run of another graph: %v", err)
+	}
 }
 
 func diskFails(t *testing.T, b *bench) {

@@ -16,6 +16,7 @@ import (
 	"github.com/tappet-dev/tappet/engine"
 	"github.com/tappet-dev/tappet/engine/graph"
 	"github.com/tappet-dev/tappet/engine/machine"
+	"github.com/tappet-dev/tappet/sdk"
 )
 
 // Store is all that a store has to be.
@@ -23,6 +24,13 @@ type Store interface {
 	engine.JournalStore
 	engine.GraphStore
 	engine.VersionStore
+	engine.DigestStore
+	engine.FileStore
+	engine.ConnectionStore
+	engine.TicketStore
+	engine.SecretStore
+	engine.KeyStore
+	engine.Inbox
 	Close() error
 }
 
@@ -57,25 +65,40 @@ func RunStore(t *testing.T, open func(t testing.TB, dir string) Store) {
 		return s
 	}
 	tests := map[string]func(*testing.T, Store){
-		"the same key begins one run":                         sameKey,
-		"a key belongs to its graph":                          keyOfGraph,
-		"a record is written once":                            recordOnce,
-		"records come back in their order":                    recordOrder,
-		"a finished run isn't open and doesn't change":        finished,
-		"the record that ends a run comes last":               lastRecord,
-		"open runs come oldest first, in pages":               openPages,
-		"lists are newest first and pages don't overlap":      listPages,
-		"runs are found by graph, state and time":             listFilters,
-		"a failed commit leaves nothing behind":               failedCommit,
-		"a run that isn't there is not found":                 noRun,
-		"a foreign cursor is a problem":                       foreignCursor,
-		"names of graphs are unique, and free after deletion": graphNames,
-		"a graph reads back as it was saved":                  graphRoundTrip,
-		"graphs are listed by name, text and state":           graphList,
-		"versions count from one and read back":               versions,
-		"a mark is empty at first and the last one wins":      marks,
-		"an event is kept byte for byte":                      eventBytes,
-		"a trigger's state is kept within its limit":          states,
+		"the same key begins one run":                          sameKey,
+		"what came in is kept with what became of it":          arrivals,
+		"the oldest of what came in is forgotten":              forgetArrivals,
+		"a key is known until its time is over":                keyUntil,
+		"keys whose time is over are forgotten, no others":     forgetKeys,
+		"a key belongs to its graph":                           keyOfGraph,
+		"a record is written once":                             recordOnce,
+		"records come back in their order":                     recordOrder,
+		"a finished run isn't open and doesn't change":         finished,
+		"the record that ends a run comes last":                lastRecord,
+		"open runs come oldest first, in pages":                openPages,
+		"lists are newest first and pages don't overlap":       listPages,
+		"runs are found by graph, state and time":              listFilters,
+		"a failed commit leaves nothing behind":                failedCommit,
+		"a run that isn't there is not found":                  noRun,
+		"a foreign cursor is a problem":                        foreignCursor,
+		"names of graphs are unique, and free after deletion":  graphNames,
+		"a graph reads back as it was saved":                   graphRoundTrip,
+		"graphs are listed by name, text and state":            graphList,
+		"versions count from one and read back":                versions,
+		"versions of several graphs are added all or none":     severalVersions,
+		"the digests in use are those of open runs and graphs": digestsInUse,
+		"a mark is empty at first and the last one wins":       marks,
+		"an event is kept byte for byte":                       eventBytes,
+		"a trigger's state is kept within its limit":           states,
+		"files are written with their run or not at all":       filesWithRun,
+		"a file is known under its own run alone":              filesOfRun,
+		"a digest is referred to while a run has it":           referred,
+		"a deleted run is gone, but for its key":               deleted,
+		"a run that is open isn't deleted":                     deletedOpen,
+		"a connection reads back as it was saved":              connections,
+		"names of connections are unique":                      connectionNames,
+		"a ticket is given once, and dropped when it expires":  tickets,
+		"a secret reads back as it was put last":               secrets,
 	}
 	for name, run := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -146,6 +169,153 @@ func mustCommit(t testing.TB, s engine.JournalStore, e ...engine.Entry) {
 	t.Helper()
 	if err := s.Commit(context.Background(), e); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// newArrival makes the n-th arrival of graph 1.
+func newArrival(n int, o engine.ArrivalOutcome) *engine.Arrival {
+	return &engine.Arrival{
+		ID: RunID(n), Graph: 1, At: at.Add(time.Duration(n) * time.Millisecond), Outcome: o, Reason: "r", Detail: "d", Missed: n,
+		Method: "POST", Path: "p", Query: "q=1", Remote: "192.0.2.1:1", Size: 3,
+		Header: sdk.Header{{Name: "A", Value: "1"}, {Name: "a", Value: "\"2\""}}, Body: []byte{0xff, 0, '"'},
+	}
+}
+
+func arrivals(t *testing.T, s Store) {
+	first, again := &engine.Begin{Run: NewRun(1)}, &engine.Begin{Run: NewRun(2)}
+	first.Run.Key, again.Run.Key = "k", "k"
+	a, b, c := newArrival(3, engine.ArrivalRun), newArrival(4, engine.ArrivalRun), newArrival(5, engine.ArrivalRefused)
+	c.Graph, c.Body, c.Size = 2, nil, -1
+	mustCommit(t, s, first, &engine.Receive{Arrival: a, Begin: first}, again, &engine.Receive{Arrival: b, Begin: again}, &engine.Receive{Arrival: c})
+	a.Run, b.Run, b.Outcome = first.Run.ID, first.Run.ID, engine.ArrivalDuplicate
+	for _, want := range []*engine.Arrival{a, b, c} {
+		got, err := s.Arrival(t.Context(), want.ID)
+		if d := cmp.Diff(*want, got); d != "" || err != nil {
+			t.Errorf("%v\n%s", err, d)
+		}
+	}
+	if _, err := s.Arrival(t.Context(), RunID(9)); !errors.Is(err, &engine.Error{Kind: engine.NotFound}) {
+		t.Errorf("one that isn't there: %v", err)
+	}
+	for _, tt := range []struct {
+		q    engine.ArrivalQuery
+		want []*engine.Arrival
+	}{
+		{engine.ArrivalQuery{}, []*engine.Arrival{c, b, a}},
+		{engine.ArrivalQuery{Graph: 1}, []*engine.Arrival{b, a}},
+		{engine.ArrivalQuery{Outcomes: []engine.ArrivalOutcome{engine.ArrivalRefused, engine.ArrivalDuplicate}}, []*engine.Arrival{c, b}},
+		{engine.ArrivalQuery{Outcomes: []engine.ArrivalOutcome{engine.ArrivalRun}}, []*engine.Arrival{a}},
+	} {
+		tt.q.Limit = 1
+		var got []engine.RunID
+		for {
+			page, err := s.Arrivals(t.Context(), tt.q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range page.Arrivals {
+				got = append(got, x.ID)
+			}
+			if tt.q.Cursor = page.Next; page.Next == "" {
+				break
+			}
+		}
+		var want []engine.RunID
+		for _, x := range tt.want {
+			want = append(want, x.ID)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%+v: %s", tt.q, d)
+		}
+	}
+}
+
+func forgetArrivals(t *testing.T, s Store) {
+	for n := range 12 { // every other one was refused
+		o := engine.ArrivalFiltered
+		if n%2 == 0 {
+			o = engine.ArrivalRefused
+		}
+		mustCommit(t, s, &engine.Receive{Arrival: newArrival(n, o)})
+	}
+	left := func() (ns []int) {
+		page, err := s.Arrivals(t.Context(), engine.ArrivalQuery{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range page.Arrivals {
+			ns = append(ns, a.Missed)
+		}
+		return ns
+	}
+	for _, tt := range []struct {
+		before                   time.Duration
+		keep, keepRefused, limit int
+		gone                     int
+		left                     []int
+	}{
+		{0, 12, 6, 100, 0, []int{11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0}},
+		{0, 10, 12, 1, 1, []int{11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1}},
+		{0, 10, 12, 100, 1, []int{11, 10, 9, 8, 7, 6, 5, 4, 3, 2}},
+		{0, 100, 3, 100, 2, []int{11, 10, 9, 8, 7, 6, 5, 3}},
+		{7 * time.Millisecond, 100, 100, 100, 3, []int{11, 10, 9, 8, 7}},
+	} {
+		n, err := s.ForgetArrivals(t.Context(), at.Add(tt.before), tt.keep, tt.keepRefused, tt.limit)
+		if d := cmp.Diff(tt.left, left()); n != tt.gone || err != nil || d != "" {
+			t.Errorf("%+v: forgot %d, %v\n%s", tt, n, err, d)
+		}
+	}
+}
+
+func keyUntil(t *testing.T, s Store) {
+	begin := func(n int, after, until time.Duration) *engine.Begin {
+		b := &engine.Begin{Run: NewRun(n), KeyUntil: at.Add(until)}
+		b.Run.Key, b.Run.AcceptedAt = "k", at.Add(after)
+		mustCommit(t, s, b)
+		return b
+	}
+	first := begin(1, 0, time.Hour)
+	within := begin(2, time.Hour-time.Millisecond, 2*time.Hour)
+	if !first.Existing.IsZero() || within.Existing != first.Run.ID {
+		t.Errorf("existing = %s, %s; want none, %s", first.Existing, within.Existing, first.Run.ID)
+	}
+	// The repeat hasn't made it longer.
+	after := begin(3, time.Hour, 2*time.Hour)
+	again := begin(4, time.Hour, 3*time.Hour)
+	if !after.Existing.IsZero() || again.Existing != after.Run.ID {
+		t.Errorf("existing = %s, %s; want none, %s", after.Existing, again.Existing, after.Run.ID)
+	}
+	good := &engine.Begin{Run: NewRun(5)}
+	good.Run.Key = "for good"
+	mustCommit(t, s, good)
+	repeat := &engine.Begin{Run: NewRun(6), KeyUntil: at.Add(1000 * time.Hour)}
+	repeat.Run.Key, repeat.Run.AcceptedAt = "for good", at.Add(999*time.Hour)
+	mustCommit(t, s, repeat)
+	if repeat.Existing != good.Run.ID {
+		t.Errorf("existing = %s, want %s", repeat.Existing, good.Run.ID)
+	}
+}
+
+func forgetKeys(t *testing.T, s Store) {
+	for n := range 6 {
+		b := &engine.Begin{Run: NewRun(n), KeyUntil: at.Add(time.Duration(n) * time.Hour)}
+		if b.Run.Key = fmt.Sprint(n); n == 0 {
+			b.KeyUntil = time.Time{}
+		}
+		mustCommit(t, s, b)
+	}
+	for _, want := range []int{2, 1, 0} {
+		if n, err := s.ForgetKeys(t.Context(), at.Add(3*time.Hour+time.Millisecond), 2); n != want || err != nil {
+			t.Fatalf("forgot %d, %v; want %d", n, err, want)
+		}
+	}
+	for n := range 6 {
+		b := &engine.Begin{Run: NewRun(10 + n)} // of a time when no key is over
+		b.Run.Key, b.Run.AcceptedAt = fmt.Sprint(n), at
+		mustCommit(t, s, b)
+		if known := n == 0 || n > 3; known == b.Existing.IsZero() {
+			t.Errorf("key %d: existing %s, want one %t", n, b.Existing, known)
+		}
 	}
 }
 
@@ -527,6 +697,80 @@ func versions(t *testing.T, s Store) {
 	if _, err := s.AddVersion(t.Context(), engine.Version{Graph: 99, Document: json.RawMessage(`{}`)}); !errors.Is(err, &engine.Error{Kind: engine.NotFound}) {
 		t.Errorf("version of no graph: %v; want not_found", err)
 	}
+}
+
+func severalVersions(t *testing.T, s Store) {
+	a, b, gone := mustCreate(t, s, newGraph("a")), mustCreate(t, s, newGraph("b")), mustCreate(t, s, newGraph("gone"))
+	if err := s.DeleteGraph(t.Context(), gone.ID, at); err != nil {
+		t.Fatal(err)
+	}
+	version := func(g engine.GraphID) engine.Version {
+		return engine.Version{Graph: g, Document: json.RawMessage(`{}`), Digest: "d", Evaluator: 1, PublishedAt: at}
+	}
+	newest := func(want int) {
+		t.Helper()
+		for _, name := range []string{"a", "b"} {
+			if g, err := s.GraphByName(t.Context(), name); err != nil || g.Version != want {
+				t.Errorf("newest of %s = %d, %v; want %d", name, g.Version, err, want)
+			}
+		}
+	}
+	if err := s.AddVersions(t.Context(), nil); err != nil {
+		t.Errorf("none: %v", err)
+	}
+	if err := s.AddVersions(t.Context(), []engine.Version{version(a.ID), version(gone.ID), version(b.ID)}); err != nil {
+		t.Fatal(err)
+	}
+	newest(1)
+	bad := version(b.ID)
+	bad.Specs.Trigger.Config = json.RawMessage(`{`)
+	if err := s.AddVersions(t.Context(), []engine.Version{version(a.ID), bad}); err == nil {
+		t.Error("a version that can't be written was taken")
+	}
+	newest(1)
+	if _, err := s.Version(t.Context(), a.ID, 2); !errors.Is(err, &engine.Error{Kind: engine.NotFound}) {
+		t.Errorf("version 2: %v; want not_found", err)
+	}
+}
+
+func digestsInUse(t *testing.T, s Store) {
+	publish := func(g engine.StoredGraph, digest string) {
+		t.Helper()
+		v := engine.Version{
+			Graph: g.ID, Document: json.RawMessage(`{}`), Digest: "d", Evaluator: 1, PublishedAt: at,
+			Specs: engine.Specs{Digests: map[string]string{"feed": digest, "shop": "s"}},
+		}
+		if _, err := s.AddVersion(t.Context(), v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(want map[string]bool) {
+		t.Helper()
+		got, err := s.Digests(t.Context())
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("digests (-want +got):\n%s%v", diff, err)
+		}
+	}
+	want(map[string]bool{})
+	g := mustCreate(t, s, newGraph("a"))
+	want(map[string]bool{}) // nothing is published
+	publish(g, "1")
+	want(map[string]bool{"1": false, "s": false})
+	if err := s.SetActive(t.Context(), g.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	want(map[string]bool{"1": true, "s": true})
+	r := NewRun(1)
+	r.Graph = g.ID
+	mustCommit(t, s, &engine.Begin{Run: r})
+	publish(g, "2")
+	want(map[string]bool{"1": true, "2": true, "s": true})
+	if err := s.DeleteGraph(t.Context(), g.ID, at); err != nil {
+		t.Fatal(err)
+	}
+	want(map[string]bool{"1": true, "s": true})
+	mustCommit(t, s, &engine.Finish{Run: r.ID, State: machine.Succeeded, At: at})
+	want(map[string]bool{})
 }
 
 func marks(t *testing.T, s Store) {

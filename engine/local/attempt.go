@@ -74,6 +74,7 @@ func (c *attempt) grace() {
 // settle takes the first outcome; a later one is dropped.
 func (c *attempt) settle(out engine.Outcome) {
 	if !c.settled.CompareAndSwap(false, true) {
+		drop(out)
 		return
 	}
 	x := c.x
@@ -82,6 +83,15 @@ func (c *attempt) settle(out engine.Outcome) {
 	x.mu.Unlock()
 	if out, ok := judge(c.ctx, c.effect, out); ok {
 		x.settle(c.effect, c.began, out)
+	} else {
+		drop(out)
+	}
+}
+
+// drop lets go of what an outcome holds: it is durable, or won't be.
+func drop(out engine.Outcome) {
+	if out.Release != nil {
+		out.Release()
 	}
 }
 

@@ -42,7 +42,7 @@ func BenchmarkRun(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer store.Close()
-	r := local.New(store, local.Options{MaxOpen: 1 << 20, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	r := local.New(store, local.Options{MaxOpen: 1 << 20, MaxGraph: 1 << 20, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	w := &instant{p: enginetest.Program(b, `- {id: a, use: test.act, with: {n: "${{ trigger.n }}", text: "n is ${{ trigger.n }}"}}`)}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)

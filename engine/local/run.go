@@ -9,6 +9,7 @@ import (
 
 	"github.com/tappet-dev/tappet/engine"
 	"github.com/tappet-dev/tappet/engine/machine"
+	"github.com/tappet-dev/tappet/engine/program"
 )
 
 // A run is one run in memory: its machine, and what was sent for it.
@@ -23,6 +24,9 @@ type run struct {
 	ready chan struct{} // closed when the machine is there, or the run is given up
 	// lost is why the run was given up; it is set before ready is closed.
 	lost error
+
+	// graph is 0 until the run is counted for its graph; Runner.mu holds it.
+	graph engine.GraphID
 
 	mu   sync.Mutex
 	m    *machine.Machine
@@ -165,11 +169,12 @@ func (x *run) reopen(started map[machine.Key]bool) (todo []machine.Command, lost
 
 // apply gives one fact to the machine and carries out what follows from it. It
 // returns when the fact is durable; a fact that isn't awaited changes nothing.
-func (x *run) apply(f machine.Fact, rec engine.Record) error { return x.applyThen(f, rec, nil) }
+func (x *run) apply(f machine.Fact, rec engine.Record) error { return x.applyThen(f, rec, nil, nil) }
 
 // applyThen is apply for those who don't wait for the last fact of a run: then
 // is called when the fact is durable, or can't be made so, or wasn't awaited.
-func (x *run) applyThen(f machine.Fact, rec engine.Record, then func(error)) error {
+// The run gets the files with the fact, or not at all.
+func (x *run) applyThen(f machine.Fact, rec engine.Record, files []engine.File, then func(error)) error {
 	x.mu.Lock()
 	var cmds []machine.Command
 	if x.m != nil && !x.ended {
@@ -183,7 +188,11 @@ func (x *run) applyThen(f machine.Fact, rec engine.Record, then func(error)) err
 		return nil
 	}
 	x.seq++
-	entries := []engine.Entry{&engine.Append{Run: x.id, Seq: x.seq, Record: rec}}
+	var entries []engine.Entry
+	if len(files) > 0 { // before the record, which stands next to the end that it may lead to
+		entries = append(entries, &engine.Keep{Run: x.id, Files: files})
+	}
+	entries = append(entries, &engine.Append{Run: x.id, Seq: x.seq, Record: rec})
 	if end, ok := only(cmds); ok && then != nil {
 		x.ended = true
 		x.r.commit.submitThen(func(err error) {
@@ -328,6 +337,35 @@ func (x *run) approach(until time.Time) {
 	}
 }
 
+// wake ends those waits between attempts that pick says yes to.
+func (x *run) wake(pick func(*program.Step, *machine.Error) bool) {
+	for _, key := range x.backoffs(pick) {
+		if !x.r.enter() {
+			return
+		}
+		x.r.crew.do(func() {
+			defer x.r.active.Done()
+			x.fire(key)
+		})
+	}
+}
+
+// backoffs gives the timers of those waits, armed or about to be.
+func (x *run) backoffs(pick func(*program.Step, *machine.Error) bool) []machine.Key {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.m == nil || x.ended {
+		return nil
+	}
+	var keys []machine.Key
+	for _, key := range x.m.Open() {
+		if step, why := x.m.Backoff(key); step != nil && pick(step, why) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 func (x *run) fire(key machine.Key) {
 	if !x.r.enter() {
 		return
@@ -400,10 +438,14 @@ func (x *run) settle(e *machine.Effect, began time.Time, out engine.Outcome) {
 		Key: e.Key, At: machine.Millis(at.UnixMilli()), Of: &machine.Settled{Output: out.Output, Err: out.Err, Input: e.Digest},
 	}
 	x.r.active.Add(1) // until it is durable; the caller's own count holds it above 0
-	_ = x.applyThen(f, rec, func(err error) {
+	_ = x.applyThen(f, rec, out.Files, func(err error) {
 		defer x.r.active.Done()
+		drop(out)
 		x.report(err)
 	})
+	if out.Err != nil {
+		x.r.missed(x, began)
+	}
 }
 
 // report logs what nobody waits for. A failure here means that the process is

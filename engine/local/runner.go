@@ -18,18 +18,23 @@ import (
 
 	"github.com/tappet-dev/tappet/engine"
 	"github.com/tappet-dev/tappet/engine/machine"
+	"github.com/tappet-dev/tappet/engine/program"
 )
 
 var (
 	_ engine.Runner    = (*Runner)(nil)
 	_ engine.Historian = (*Runner)(nil)
+	_ engine.Waker     = (*Runner)(nil)
 )
 
 // Options are optional; the zero value means the defaults.
 type Options struct {
 	// MaxOpen is how many runs may be open at once before Accept refuses;
-	// 0 means 10,000.
+	// 0 means 20,000.
 	MaxOpen int
+	// MaxGraph is how many of them may be of one graph, so that one whose calls
+	// hang leaves room for the others; 0 means 10,000.
+	MaxGraph int
 	// Drain is how long effects under way may take when Serve ends, before they
 	// are left to the next process; 0 means 10 s.
 	Drain time.Duration
@@ -52,6 +57,7 @@ type Runner struct {
 
 	mu     sync.Mutex
 	runs   map[engine.RunID]*run
+	shares map[engine.GraphID]int // how many of runs a graph has
 	worker engine.Worker
 	// serving is closed when Serve has begun, over when its ctx has ended.
 	serving chan struct{}
@@ -59,6 +65,8 @@ type Runner struct {
 	active  sync.WaitGroup // goroutines that drive runs
 	open    atomic.Int64
 	crew    *crew
+	// wakes are the last ones, the newest last.
+	wakes []wake
 	// parked: calls under way are left to the next process.
 	parked atomic.Bool
 }
@@ -82,7 +90,10 @@ var (
 // New makes a runner over a store. It does nothing before Serve.
 func New(store engine.JournalStore, o Options) *Runner {
 	if o.MaxOpen == 0 {
-		o.MaxOpen = 10_000
+		o.MaxOpen = 20_000
+	}
+	if o.MaxGraph == 0 {
+		o.MaxGraph = 10_000
 	}
 	if o.Drain == 0 {
 		o.Drain = 10 * time.Second
@@ -101,7 +112,7 @@ func New(store engine.JournalStore, o Options) *Runner {
 	}
 	return &Runner{
 		store: store, o: o, commit: newCommitter(store, o.Log),
-		runs: map[engine.RunID]*run{}, serving: make(chan struct{}), crew: newCrew(),
+		runs: map[engine.RunID]*run{}, shares: map[engine.GraphID]int{}, serving: make(chan struct{}), crew: newCrew(),
 	}
 }
 
@@ -219,7 +230,7 @@ func (r *Runner) Accept(ctx context.Context, as []engine.Acceptance) ([]engine.A
 		return nil, &engine.Error{Kind: engine.Unavailable, Op: op, RetryAfter: 5 * time.Second, Err: errStopped}
 	}
 	defer r.active.Done()
-	if err := r.room(len(as)); err != nil {
+	if err := r.room(as); err != nil {
 		return nil, err
 	}
 	entries := make([]engine.Entry, 0, len(as))
@@ -230,16 +241,25 @@ func (r *Runner) Accept(ctx context.Context, as []engine.Acceptance) ([]engine.A
 			entries = append(entries, &engine.Move{Mark: *a.Mark})
 		}
 		if a.Run.IsZero() {
+			if a.Arrival != nil {
+				entries = append(entries, &engine.Receive{Arrival: a.Arrival})
+			}
 			continue
 		}
 		begins[i] = &engine.Begin{Run: engine.Run{
 			ID: a.Run, Graph: a.Graph, Version: a.Version, State: machine.Running, Attempt: 1,
 			Key: a.Key, AcceptedAt: a.At.Truncate(time.Millisecond), Event: a.Event,
-		}}
+		}, KeyUntil: a.KeyUntil}
 		entries = append(entries, begins[i])
+		if len(a.Files) > 0 {
+			entries = append(entries, &engine.Keep{Run: a.Run, Files: a.Files})
+		}
+		if a.Arrival != nil {
+			entries = append(entries, &engine.Receive{Arrival: a.Arrival, Begin: begins[i]})
+		}
 		// Known before it can be read from the store: who takes up unfinished
 		// runs must not take this one for an earlier process's.
-		if runs[i] = r.add(a.Run); runs[i] == nil {
+		if runs[i] = r.add(a.Run, a.Graph); runs[i] == nil {
 			r.drop(runs)
 			return nil, &engine.Error{Kind: engine.Internal, Op: op, Err: fmt.Errorf("the run id %s was given twice", a.Run)}
 		}
@@ -262,19 +282,34 @@ func (r *Runner) Accept(ctx context.Context, as []engine.Acceptance) ([]engine.A
 	return accepted(begins), nil
 }
 
-// room refuses when too many runs are open.
-func (r *Runner) room(n int) error {
+// room refuses when too many runs are open, in all or of a graph. Acceptances
+// that come together count for each of their graphs.
+func (r *Runner) room(as []engine.Acceptance) error {
 	if err := r.commit.failing(); err != nil {
 		// The committer tries again by itself: the sender is told at once.
 		return &engine.Error{Kind: engine.Unavailable, Op: "accept", RetryAfter: 5 * time.Second, Err: fmt.Errorf("the store can't be written: %w", err)}
 	}
-	if int(r.open.Load())+n > r.o.MaxOpen {
-		return &engine.Error{
-			Kind: engine.Overloaded, Op: "accept", RetryAfter: time.Second,
-			Err: fmt.Errorf("%d runs are open, the limit is %d (limits.open_runs)", r.open.Load(), r.o.MaxOpen),
+	n, open := 0, 0
+	r.mu.Lock()
+	for i := range as {
+		if !as[i].Run.IsZero() {
+			n++
+			open = max(open, r.shares[as[i].Graph])
 		}
 	}
-	return nil
+	r.mu.Unlock()
+	var err error
+	switch {
+	case n == 0:
+		return nil
+	case int(r.open.Load())+n > r.o.MaxOpen:
+		err = fmt.Errorf("%d runs are open, the limit is %d (limits.open_runs)", r.open.Load(), r.o.MaxOpen)
+	case open+n > r.o.MaxGraph:
+		err = fmt.Errorf("%d runs of the graph are open, the limit is %d (limits.open_runs_graph)", open, r.o.MaxGraph)
+	default:
+		return nil
+	}
+	return &engine.Error{Kind: engine.Overloaded, Op: "accept", RetryAfter: time.Second, Err: err}
 }
 
 func accepted(begins []*engine.Begin) []engine.Accepted {
@@ -323,8 +358,9 @@ func (r *Runner) drop(runs []*run) {
 	}
 }
 
-// add registers a run; nil when it is there already.
-func (r *Runner) add(id engine.RunID) *run {
+// add registers a run; nil when it is there already. The graph is 0 while it
+// isn't known.
+func (r *Runner) add(id engine.RunID, g engine.GraphID) *run {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.runs[id] != nil {
@@ -333,15 +369,32 @@ func (r *Runner) add(id engine.RunID) *run {
 	x := &run{r: r, id: id, ready: make(chan struct{})}
 	r.runs[id] = x
 	r.open.Add(1)
+	r.countLocked(x, g)
 	return x
+}
+
+// countLocked counts a run for its graph.
+func (r *Runner) countLocked(x *run, g engine.GraphID) {
+	if g != 0 && x.graph == 0 {
+		x.graph = g
+		r.shares[g]++
+	}
 }
 
 func (r *Runner) remove(id engine.RunID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.runs[id] != nil {
-		delete(r.runs, id)
-		r.open.Add(-1)
+	x := r.runs[id]
+	if x == nil {
+		return
+	}
+	delete(r.runs, id)
+	r.open.Add(-1)
+	if x.graph == 0 {
+		return
+	}
+	if r.shares[x.graph]--; r.shares[x.graph] == 0 {
+		delete(r.shares, x.graph)
 	}
 }
 
@@ -368,7 +421,7 @@ func (r *Runner) recover(ctx context.Context) {
 		}
 		for _, id := range ids {
 			after = id
-			if x := r.add(id); x != nil && r.load(ctx, x) {
+			if x := r.add(id, 0); x != nil && r.load(ctx, x) {
 				n++
 			}
 		}
@@ -389,6 +442,9 @@ func (r *Runner) load(ctx context.Context, x *run) bool {
 		r.remove(x.id)
 		return false
 	}
+	r.mu.Lock()
+	r.countLocked(x, head.Graph)
+	r.mu.Unlock()
 	if recs == nil {
 		recs = []engine.Record{} // taken up again, though nothing was recorded
 	}
@@ -397,6 +453,43 @@ func (r *Runner) load(ctx context.Context, x *run) bool {
 		x.start(head, recs)
 	})
 	return true
+}
+
+// A wake is kept for attempts that were under way: they fail after it, for what
+// was before it.
+type wake struct {
+	at   time.Time
+	pick func(*program.Step, *machine.Error) bool
+}
+
+// maxWakes is how many are kept.
+const maxWakes = 64
+
+// Wake implements engine.Waker: the timers that are picked fire now. One that
+// fires by itself meanwhile is the same fact, of which the machine takes one.
+func (r *Runner) Wake(pick func(*program.Step, *machine.Error) bool) {
+	r.mu.Lock()
+	if len(r.wakes) == maxWakes {
+		r.wakes = slices.Delete(r.wakes, 0, 1)
+	}
+	r.wakes = append(r.wakes, wake{r.o.Clock.Now(), pick})
+	r.mu.Unlock()
+	r.each(func(x *run) { x.wake(pick) })
+}
+
+// missed wakes a run as it would have been had its attempt not been under way.
+func (r *Runner) missed(x *run, began time.Time) {
+	r.mu.Lock()
+	var late []wake
+	for _, w := range r.wakes {
+		if !w.at.Before(began) {
+			late = append(late, w)
+		}
+	}
+	r.mu.Unlock()
+	for _, w := range late {
+		x.wake(w.pick)
+	}
 }
 
 // Signal implements engine.Runner.
@@ -417,7 +510,7 @@ func (r *Runner) Signal(ctx context.Context, id engine.RunID, f machine.Fact) er
 		if err != nil || head.State.Ended() {
 			return err
 		}
-		if x = r.add(id); x != nil {
+		if x = r.add(id, 0); x != nil {
 			r.load(ctx, x)
 		} else {
 			r.mu.Lock()

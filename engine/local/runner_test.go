@@ -50,7 +50,7 @@ func open(t testing.TB, dir string, w engine.Worker, o enginetest.RunnerOptions)
 	}
 	d := &disk{Store: s}
 	r := local.New(d, local.Options{
-		MaxOpen: o.MaxOpen, Grace: o.Grace, Drain: time.Millisecond,
+		MaxOpen: o.MaxOpen, MaxGraph: o.MaxGraph, Grace: o.Grace, Drain: time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	ctx, stop := context.WithCancel(context.Background())
@@ -58,7 +58,7 @@ func open(t testing.TB, dir string, w engine.Worker, o enginetest.RunnerOptions)
 	go func() { done <- r.Serve(ctx, w) }()
 	r.WaitServing()
 	return enginetest.Life{
-		Runner: r, Historian: r,
+		Runner: r, Historian: r, Files: s,
 		Crash: sync.OnceFunc(func() {
 			var err error = dead{}
 			d.fault.Store(&err)

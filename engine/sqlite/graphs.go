@@ -228,14 +228,77 @@ func (s *Store) addVersion(ctx context.Context, v engine.Version, specs []byte) 
 		return 0, err
 	}
 	defer func() { _ = tx.Rollback() }()
-	if err := tx.QueryRowContext(ctx, `UPDATE graphs SET version = version + 1 WHERE id = ? AND name IS NOT NULL RETURNING version`, int64(v.Graph)).Scan(&n); err != nil {
-		return 0, err
-	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO versions(graph, number, document, digest, evaluator, specs, published_at) VALUES(?,?,?,?,?,?,?)`,
-		int64(v.Graph), n, []byte(v.Document), v.Digest, v.Evaluator, specs, v.PublishedAt.UnixMilli()); err != nil {
+	if n, err = nextVersion(ctx, tx, v, specs); err != nil {
 		return 0, err
 	}
 	return n, tx.Commit()
+}
+
+// nextVersion is addVersion within a transaction.
+func nextVersion(ctx context.Context, tx *sql.Tx, v engine.Version, specs []byte) (n int, err error) {
+	if err := tx.QueryRowContext(ctx, `UPDATE graphs SET version = version + 1 WHERE id = ? AND name IS NOT NULL RETURNING version`, int64(v.Graph)).Scan(&n); err != nil {
+		return 0, err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO versions(graph, number, document, digest, evaluator, specs, published_at) VALUES(?,?,?,?,?,?,?)`,
+		int64(v.Graph), n, []byte(v.Document), v.Digest, v.Evaluator, specs, v.PublishedAt.UnixMilli())
+	return n, err
+}
+
+// AddVersions implements engine.VersionStore.
+func (s *Store) AddVersions(ctx context.Context, vs []engine.Version) error {
+	err := s.writing(ctx, func(ctx context.Context) error {
+		tx, err := s.conn.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = tx.Rollback() }()
+		for _, v := range vs {
+			specs, err := json.Marshal(v.Specs)
+			if err == nil {
+				_, err = nextVersion(ctx, tx, v, specs)
+			}
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+		}
+		return tx.Commit()
+	})
+	if err != nil {
+		return fmt.Errorf("publish %d graphs: %w", len(vs), err)
+	}
+	return nil
+}
+
+// digestsInUse joins what open runs and graphs refer to with the digests of these
+// versions.
+const digestsInUse = `WITH used(graph, version, live) AS (
+  SELECT graph, version, 1 FROM runs WHERE state < 3
+  UNION SELECT id, version, active FROM graphs WHERE name IS NOT NULL AND version > 0)
+SELECT d.value, max(used.live) FROM used
+  JOIN versions v ON v.graph = used.graph AND v.number = used.version,
+  json_each(CAST(v.specs AS TEXT), '$.digests') d
+GROUP BY d.value`
+
+// Digests implements engine.DigestStore.
+func (s *Store) Digests(ctx context.Context) (map[string]bool, error) {
+	rows, err := s.read.QueryContext(ctx, digestsInUse)
+	if err != nil {
+		return nil, fmt.Errorf("list the plugins in use: %w", err)
+	}
+	defer rows.Close()
+	out := map[string]bool{}
+	for rows.Next() {
+		var digest string
+		var live bool
+		if err := rows.Scan(&digest, &live); err != nil {
+			return nil, fmt.Errorf("list the plugins in use: %w", err)
+		}
+		out[digest] = live
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("list the plugins in use: %w", err)
+	}
+	return out, nil
 }
 
 // Version implements engine.VersionStore.

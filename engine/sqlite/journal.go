@@ -72,6 +72,10 @@ func (s *Store) write1(e engine.Entry) error {
 		return s.w.exec(&s.w.append, e.Run[:], string(r.Path), int64(r.Kind), int64(e.Seq), r.At.UnixMilli(), r.Body)
 	case *engine.Finish:
 		return s.finish(e, nil)
+	case *engine.Keep:
+		return s.keep(e)
+	case *engine.Receive:
+		return s.receive(e)
 	case *engine.Move:
 		return s.w.exec(&s.w.move, int64(e.Mark.Graph), e.Mark.Trigger, e.Mark.Cursor)
 	}
@@ -115,7 +119,11 @@ func (s *Store) begin(e *engine.Begin) error {
 	var key any
 	if r.Key != "" {
 		key = r.Key
-		n, err := s.w.changes(&s.w.key, int64(r.Graph), r.Key, r.ID[:])
+		var until any
+		if !e.KeyUntil.IsZero() {
+			until = e.KeyUntil.UnixMilli()
+		}
+		n, err := s.w.changes(&s.w.key, int64(r.Graph), r.Key, r.ID[:], until, r.AcceptedAt.UnixMilli())
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,11 @@ var (
 	_ engine.JournalStore = (*Store)(nil)
 	_ engine.GraphStore   = (*Store)(nil)
 	_ engine.VersionStore = (*Store)(nil)
+	_ engine.FileStore    = (*Store)(nil)
+
+	_ engine.ConnectionStore = (*Store)(nil)
+	_ engine.TicketStore     = (*Store)(nil)
+	_ engine.SecretStore     = (*Store)(nil)
 )
 
 //go:embed migrations/*.sql

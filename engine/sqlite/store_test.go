@@ -68,7 +68,7 @@ func TestAnUpgradeKeepsACopy(t *testing.T) {
 	if err := s.Commit(t.Context(), []engine.Entry{&engine.Begin{Run: run}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, q := range []string{"DROP TABLE states", "DELETE FROM goose_db_version WHERE version_id > 1"} { // as the first version left it
+	for _, q := range []string{"DROP TABLE states", "DROP TABLE files", "DROP TABLE secrets", "DROP TABLE connections", "DROP TABLE tickets", "DROP INDEX keys_until", "DROP TABLE arrivals", "ALTER TABLE keys DROP COLUMN until", "DELETE FROM goose_db_version WHERE version_id > 1"} { // as the first version left it
 		if err := s.ForTestExec(q); err != nil {
 			t.Fatal(err)
 		}

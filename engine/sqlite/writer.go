@@ -17,7 +17,7 @@ type writer struct {
 
 	begin, commit, rollback                     statement
 	beginRun, key, keyRun, append, finish, move statement
-	finishWith                                  statement
+	finishWith, keep, receive                   statement
 }
 
 type statement struct {
@@ -36,11 +36,13 @@ func newWriter(ctx context.Context, conn any) (*writer, error) {
 		commit:     statement{sql: `COMMIT`},
 		rollback:   statement{sql: `ROLLBACK`},
 		beginRun:   statement{sql: `INSERT INTO runs(id, graph, version, state, attempt, accepted_at, key, event) VALUES(?,?,?,?,?,?,?,?)`},
-		key:        statement{sql: `INSERT INTO keys(graph, key, run) VALUES(?,?,?) ON CONFLICT DO NOTHING`},
+		key:        statement{sql: `INSERT INTO keys(graph, key, run, until) VALUES(?,?,?,?) ON CONFLICT(graph, key) DO UPDATE SET run = excluded.run, until = excluded.until WHERE keys.until <= ?5`},
 		keyRun:     statement{sql: `SELECT run FROM keys WHERE graph = ? AND key = ?`},
 		append:     statement{sql: `INSERT INTO journal(run, path, kind, seq, at, body) VALUES(?,?,?,?,?,?) ON CONFLICT DO NOTHING`},
 		finish:     statement{sql: `UPDATE runs SET state = ?, ended_at = ?, error = ? WHERE id = ? AND state < 3`},
 		finishWith: statement{sql: `UPDATE runs SET state = ?, ended_at = ?, error = ?, last_path = ?, last_kind = ?, last_at = ?, last_body = ? WHERE id = ? AND state < 3`},
+		keep:       statement{sql: `INSERT INTO files(run, id, digest, name, type, size) SELECT ?1,?2,?3,?4,?5,?6 WHERE EXISTS (SELECT 1 FROM runs WHERE id = ?1)`},
+		receive:    statement{sql: `INSERT INTO arrivals(id, graph, at, outcome, reason, detail, run, missed, method, path, query, remote, size, header, body) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
 		move:       statement{sql: `INSERT INTO marks(graph, trigger, cursor) VALUES(?,?,?) ON CONFLICT(graph, trigger) DO UPDATE SET cursor = excluded.cursor`},
 	}
 	p, ok := conn.(driver.ConnPrepareContext)
@@ -58,7 +60,7 @@ func newWriter(ctx context.Context, conn any) (*writer, error) {
 }
 
 func (w *writer) all() []*statement {
-	return []*statement{&w.begin, &w.commit, &w.rollback, &w.beginRun, &w.key, &w.keyRun, &w.append, &w.finish, &w.finishWith, &w.move}
+	return []*statement{&w.begin, &w.commit, &w.rollback, &w.beginRun, &w.key, &w.keyRun, &w.append, &w.finish, &w.finishWith, &w.keep, &w.receive, &w.move}
 }
 
 func (w *writer) close() error {

@@ -1,0 +1,42 @@
+package engine_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/tappet-dev/tappet/engine"
+)
+
+// A success whose output isn't what the step says it is is none, however it
+// came about.
+func TestAnOutputFitsWhatTheStepSaysOfIt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, t.TempDir())
+	n := 0
+	for name, x := range map[string]struct{ answer, more, message string }{
+		"it fits":           {`{body: {id: 5}}`, "", ""},
+		"it doesn't":        {`{body: {id: x}}`, "", "the output isn't what the step says it is: /body/id: must be an integer, not a string"},
+		"two problems":      {`{body: {id: x, a: 1}}`, "", "the output isn't what the step says it is: /body/a: unknown field \"a\" (and 1 more)"},
+		"absent counts":     {`{other: 1}`, "", "the output isn't what the step says it is: /body: must be an object, not null"},
+		"no object":         {`[1]`, "", "the output isn't what the step says it is: : it must be an object"},
+		"judged and fits":   {`{body: {id: 5}}`, "success_when: true, ", ""},
+		"judged and wrong":  {`{body: {id: x}}`, "success_when: true, ", "the output isn't what the step says it is: /body/id: must be an integer, not a string"},
+		"a page that fits":  {`{body: {id: 5}}`, "paginate: {next: null, field: answer, items: '${{ [output.body.id] }}'}, ", ""},
+		"a page that isn't": {`{body: {id: x}}`, "paginate: {next: null, field: answer, items: '${{ [output.body.id] }}'}, ", "the output isn't what the step says it is: /body/id: must be an integer, not a string"},
+	} {
+		n++
+		graph := fmt.Sprintf("g%d", n)
+		b.on("name: " + graph + "\ntrigger: {use: test.hook, with: {path: " + graph + "}}\nsteps:\n  - {id: s, use: test.tell, " + x.more +
+			"with: {schema: {type: object, additionalProperties: false, required: [id], properties: {id: {type: integer}}}, answer: " + x.answer + "}}\n")
+		var s engine.StepView
+		for _, v := range b.ended(b.mustPost(graph, "", `{}`).Run).Steps {
+			s = v
+		}
+		switch {
+		case x.message == "" && s.Err != nil:
+			t.Errorf("%s: %v", name, s.Err)
+		case x.message != "" && (s.Err == nil || s.Err.Kind != "failed" || s.Err.Message != x.message || s.Err.Data == nil):
+			t.Errorf("%s: %+v, want %q", name, s.Err, x.message)
+		}
+	}
+}
