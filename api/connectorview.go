@@ -34,6 +34,43 @@ type Connector struct {
 	Needs    Needs     `json:"needs" doc:"What it asks of its host; anything else is refused."`
 	Triggers []Trigger `json:"triggers" nullable:"false" doc:"What can start a graph."`
 	Actions  []Action  `json:"actions" nullable:"false" doc:"What a step can use."`
+	Checks   bool      `json:"checks" doc:"Whether it can try a config." example:"true"`
+	// Check is null for a connector that tries anything, too.
+	Check   json.RawMessage `json:"check" doc:"JSON Schema of the config that it can try; null when there is none."`
+	Options []Chooser       `json:"options" nullable:"false" doc:"The options that fields name, whose values it looks up."`
+}
+
+// Chooser looks the values of a field up.
+type Chooser struct {
+	Name   string          `json:"name" doc:"The name by which the schema of a field names it." example:"repositories"`
+	Title  string          `json:"title" doc:"Its name for people." example:"Repositories of the token's owner"`
+	Config json.RawMessage `json:"config" doc:"JSON Schema of what the values depend on, null when it takes anything."`
+}
+
+// CheckRequest asks whether a config works.
+type CheckRequest struct {
+	Config json.RawMessage `json:"config,omitempty" doc:"The config, an object that fits the connector's check; left out, an empty one."`
+}
+
+// CheckResult is what became of a config that was tried.
+type CheckResult struct {
+	OK      bool   `json:"ok" doc:"Whether it works." example:"false"`
+	Kind    string `json:"kind" doc:"What is wrong, for programs; empty when it works." example:"unauthorized"`
+	Message string `json:"message" doc:"What is wrong, for people." example:"the server answered with status 401"`
+}
+
+// OptionsRequest asks for the values of a field.
+type OptionsRequest struct {
+	Options string          `json:"options,omitempty" doc:"The name of the connector's options." example:"repositories"`
+	Part    string          `json:"part,omitempty" doc:"Instead of options: the trigger or the action." example:"create_issue"`
+	Field   string          `json:"field,omitempty" doc:"Its field that is to be filled, names joined by dots." example:"repository"`
+	Config  json.RawMessage `json:"config,omitempty" doc:"What was filled in so far, an object; left out, an empty one. With part, what the options don't know is left out."`
+}
+
+// Option is one value to choose.
+type Option struct {
+	Value json.RawMessage `json:"value" doc:"The field's value." example:"\"ops/alerts\""`
+	Title string          `json:"title" doc:"What a person sees; empty: the value." example:"ops/alerts: What is wrong"`
 }
 
 // Needs are the capabilities that a connector asks for.
@@ -87,6 +124,13 @@ func connectorOf(c engine.Connector) Connector {
 	v := Connector{
 		ConnectorSummary: sum, Needs: needsOf(c.Needs),
 		Triggers: make([]Trigger, len(c.Triggers)), Actions: make([]Action, len(c.Actions)),
+		Options: make([]Chooser, len(c.Options)),
+	}
+	if c.Check != nil {
+		v.Checks, v.Check = true, c.Check.Config
+	}
+	for i, o := range c.Options {
+		v.Options[i] = Chooser{Name: o.Name, Title: cmp.Or(o.Title, o.Name), Config: o.Config}
 	}
 	for i := range c.Triggers {
 		t := &c.Triggers[i]

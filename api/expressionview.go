@@ -12,6 +12,7 @@ import (
 type Surroundings struct {
 	Graph   string        `json:"graph,omitempty" doc:"A stored graph: the expression has the types of its draft." example:"task-completed"`
 	Step    string        `json:"step,omitempty" doc:"The step of that graph that the expression stands in; left out, it sees the outputs of all steps." example:"entry"`
+	Key     string        `json:"key,omitempty" doc:"The key of that step: in success_when and paginate, output is in scope, too." example:"with"`
 	Data    *ScopeData    `json:"scope,omitempty" doc:"The data."`
 	Schemas *ScopeSchemas `json:"schemas,omitempty" doc:"The types of the data; where there is none and no graph, it is inferred from the data."`
 }
@@ -92,7 +93,7 @@ type FunctionExample struct {
 }
 
 func (s Surroundings) sample() engine.Sample {
-	out := engine.Sample{Graph: s.Graph, Step: s.Step}
+	out := engine.Sample{Graph: s.Graph, Step: s.Step, Key: s.Key}
 	if s.Data != nil {
 		out.Event, out.Steps = s.Data.Trigger, s.Data.Steps
 	}

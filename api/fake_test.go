@@ -65,7 +65,14 @@ type fake struct {
 	accepted   engine.Accepted
 	run        engine.RunView
 	ended      bool
+	route      engine.HookRoute
+	routeErr   error
+	hookErr    func(sdk.WebhookRequest) error
+	file       engine.File
+	bytes      string
 	hook       engine.HookResult
+	arrival    engine.Arrival
+	tested     engine.StepTested
 	onHook     func(context.Context, string, sdk.WebhookRequest)
 }
 
@@ -80,7 +87,7 @@ func newFake() *fake {
 				Pointer: "/steps/0/with/url", Line: 10, Column: 12, Code: "unknown_field", Message: `unknown field "tilte"`,
 				Suggestion: `did you mean "title"?`,
 			}},
-			Readiness: &engine.Readiness{Ready: true, Checks: []engine.Check{{Part: "route", OK: true, Detail: "POST /hooks/orders"}}},
+			Readiness: &engine.Readiness{Ready: true, Since: when, Checks: []engine.Check{{Part: "route", OK: true, Detail: "POST /hooks/orders"}}},
 		},
 		version: engine.Version{
 			Graph: 7, Number: 2, Document: json.RawMessage(`{"format":1,"name":"orders"}`), Digest: "abc", Evaluator: 1,
@@ -95,6 +102,11 @@ func newFake() *fake {
 		run:       fakeRun(),
 		ended:     true,
 		hook:      engine.HookResult{Run: runID},
+		arrival: engine.Arrival{
+			ID: runID, Graph: 7, At: when, Outcome: engine.ArrivalRefused, Reason: "unauthorized", Detail: "the signature isn't taken",
+			Method: "POST", Path: "orders", Remote: "192.0.2.1:4711", Size: 7, Missed: 3, Body: []byte(`{"n":1}`),
+			Header: sdk.Header{{Name: "Authorization", Value: "***"}, {Name: "Content-Type", Value: "application/json"}},
+		},
 	}
 }
 
@@ -123,10 +135,10 @@ func fakeRun() engine.RunView {
 					{Number: 2, State: "succeeded", StartedAt: when, EndedAt: when.Add(time.Second), Exchanges: []engine.Exchange{{
 						Method: "POST", URL: "https://forms.example.com/entries", Status: 201, Started: when, Total: 41000,
 						FirstByte: 38000, Sent: 311, Received: 57, Reused: true,
-					}}},
+					}}, Warnings: []string{"the answer isn't JSON status=201"}},
 				},
 			},
-			{StepView: machine.StepView{ID: "note", Status: machine.StepSkipped}},
+			{StepView: machine.StepView{ID: "note", OnFailure: true, Status: machine.StepSkipped, Warnings: []string{"nothing was sent"}}},
 		},
 	}
 }
@@ -218,11 +230,44 @@ func (f *fake) GraphNames(_ context.Context, ids []engine.GraphID) map[engine.Gr
 	return out
 }
 
+func (f *fake) HookRoute(string, string) (engine.HookRoute, error) { return f.route, f.routeErr }
+
+func (f *fake) OpenFile(_ context.Context, run engine.RunID, id string) (engine.File, io.ReadSeekCloser, error) {
+	return f.file, readSeekCloser{strings.NewReader(f.bytes)}, f.called("OpenFile", run.String()+" "+id)
+}
+
+func (f *fake) Arrivals(_ context.Context, graphName string, q engine.ArrivalQuery) (engine.ArrivalPage, error) {
+	return engine.ArrivalPage{Arrivals: []engine.Arrival{f.arrival}, Next: "c2"}, f.called("Arrivals", []any{graphName, q})
+}
+
+func (f *fake) Arrival(_ context.Context, id engine.RunID) (engine.Arrival, error) {
+	return f.arrival, f.called("Arrival", id.String())
+}
+
+func (f *fake) Reinject(_ context.Context, id engine.RunID) (engine.Accepted, error) {
+	return f.accepted, f.called("Reinject", id.String())
+}
+
+func (f *fake) HookRefused(_ context.Context, path string, _ sdk.WebhookRequest, reason string) {
+	_ = f.called("HookRefused", path+": "+reason)
+}
+
+func (f *fake) DeleteRun(_ context.Context, id engine.RunID) error {
+	return f.called("DeleteRun", id.String())
+}
+
+type readSeekCloser struct{ io.ReadSeeker }
+
+func (readSeekCloser) Close() error { return nil }
+
 func (f *fake) Hook(ctx context.Context, path string, r sdk.WebhookRequest) (engine.HookResult, error) {
 	if f.onHook != nil {
 		f.onHook(ctx, path, r)
 	}
-	return f.hook, f.called("Hook", r)
+	if err := f.called("Hook", r); err != nil || f.hookErr == nil {
+		return f.hook, err
+	}
+	return f.hook, f.hookErr(r)
 }
 
 func connector() engine.Connector {
@@ -230,6 +275,8 @@ func connector() engine.Connector {
 		Name: "http", Title: "HTTP", Description: "Sends HTTP requests.", Version: "1.0.0", Needs: sdk.Needs{HTTP: []string{"{url}"}},
 		Triggers: []sdk.Trigger{{Name: "changed", Kind: sdk.KindPoll, Event: json.RawMessage(`{"type":"object"}`)}},
 		Actions:  []sdk.Action{{Name: "post", Title: "POST", Keyed: true, Input: json.RawMessage(`{"type":"object"}`)}},
+		Check:    &sdk.Checker{Config: json.RawMessage(`{"type":"object"}`)},
+		Options:  []sdk.Chooser{{Name: "lists", Title: "Lists", Config: json.RawMessage(`{"type":"object"}`)}},
 	}}
 }
 
@@ -242,6 +289,25 @@ func (f *fake) Connector(name string) (engine.Connector, error) {
 	return connector(), f.called("Connector", name)
 }
 
+func (f *fake) TestStep(_ context.Context, q engine.StepTest) (engine.StepTested, error) {
+	return f.tested, f.called("TestStep", q)
+}
+
+func (f *fake) PreviewStep(_ context.Context, q engine.StepTest, show func(engine.Preview) error) error {
+	if err := f.called("PreviewStep", q); err != nil {
+		return err
+	}
+	return show(engine.Preview{Request: &sdk.Request{URL: "https://forms.example.com"}})
+}
+
+func (f *fake) CheckConfig(_ context.Context, name string, config json.RawMessage) (engine.Checked, error) {
+	return engine.Checked{Kind: sdk.Unauthorized, Message: "the server answered with status 401"}, f.called("CheckConfig", name+": "+string(config))
+}
+
+func (f *fake) ChooseOptions(_ context.Context, name string, q engine.Choosing) ([]sdk.Option, error) {
+	return []sdk.Option{{Value: json.RawMessage(`"a"`), Title: "List A"}, {Value: json.RawMessage(`7`)}}, f.called("ChooseOptions", []any{name, q})
+}
+
 type fakePlugins struct{}
 
 func (fakePlugins) Plugins() []api.PluginInfo {
@@ -250,6 +316,7 @@ func (fakePlugins) Plugins() []api.PluginInfo {
 		{
 			Name: "feed", File: "feed.wasm", Kind: "wasm", Digest: "01", Version: "1.0.0", State: "ready", Since: when,
 			Needs: sdk.Needs{HTTP: []string{"{url}"}}, Triggers: []string{"new_item"},
+			Usage: api.PluginUsage{Calls: 1204, Failures: 3, Restarts: 1, CPU: 1204123 * time.Microsecond, Memory: 5111808},
 		},
 	}
 }
@@ -266,7 +333,7 @@ func (p fakePlugins) Plugin(name string) (api.PluginInfo, error) {
 // newServer makes a server over f whose log is discarded; change may be nil.
 func newServer(tb testing.TB, f *fake, change func(*api.Options)) *api.Server {
 	tb.Helper()
-	o := api.Options{Engine: f, Auth: oneToken{}, Plugins: fakePlugins{}, Version: "0.1.0", Log: slog.New(slog.DiscardHandler)}
+	o := api.Options{Engine: f, Auth: oneToken{}, Plugins: fakePlugins{}, Version: "0.1.0", Hosts: fakeHosts, Log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&o)
 	}
@@ -275,6 +342,14 @@ func newServer(tb testing.TB, f *fake, change func(*api.Options)) *api.Server {
 		tb.Fatal(err)
 	}
 	return s
+}
+
+func fakeHosts() []api.Host {
+	until := api.Timestamp(when.Add(30 * time.Second))
+	return []api.Host{{
+		Host: "api.example.com:443", Active: 8, Waiting: 120, WaitingGraphs: 2, WaitReason: "retry_after", WaitUntil: &until,
+		Concurrency: 8, Rate: "10/s", Breaker: "closed", Failures: 1, LastFailure: "503 Service Unavailable",
+	}}
 }
 
 // request is a request with a token; header is name, value, name, value.

@@ -86,6 +86,7 @@ func (s *Server) graphRoutes(a rest) {
 	s.validateRoutes(a)
 	s.versionRoutes(a)
 	s.switchRoutes(a)
+	s.stepTestRoutes(a)
 }
 
 func (s *Server) validateRoutes(a rest) {

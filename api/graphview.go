@@ -39,6 +39,7 @@ type List[T any] struct {
 // Graph is one graph with its draft.
 type Graph struct {
 	GraphSummary
+	ReadySince    *Timestamp      `json:"ready_since" doc:"While it is ON: when ready became what it is, as far as this process knows." example:"2026-11-24T09:31:02.125Z"`
 	Checks        []Check         `json:"checks" nullable:"false" doc:"While it is ON: each part that was proved, or wasn't."`
 	Draft         json.RawMessage `json:"draft" doc:"The document that is being worked on, as an object; null when it can't be read."`
 	DraftProblems []ProblemError  `json:"draft_problems" nullable:"false" doc:"All that is wrong with the draft, warnings too. Publishing needs a draft without errors."`
@@ -58,7 +59,7 @@ type GraphSummary struct {
 
 // Check is one part of readiness.
 type Check struct {
-	Part   string `json:"part" doc:"What was tried." enum:"version,connector,trigger,route" example:"route"`
+	Part   string `json:"part" doc:"What was tried." enum:"version,connector,secret,connection,trigger,route,source" example:"route"`
 	OK     bool   `json:"ok" doc:"Whether it holds." example:"true"`
 	Detail string `json:"detail" doc:"What was found, and what to do when it doesn't hold." example:"POST /hooks/task-completed"`
 }
@@ -116,7 +117,7 @@ func summaryOf(g engine.Graph) GraphSummary {
 func graphOf(g engine.Graph) Graph {
 	v := Graph{GraphSummary: summaryOf(g), Checks: []Check{}, DraftProblems: problemErrors(g.Problems)}
 	if g.Readiness != nil {
-		v.Checks = checksOf(g.Readiness.Checks)
+		v.Checks, v.ReadySince = checksOf(g.Readiness.Checks), timestamp(g.Readiness.Since)
 	}
 	// A draft that can't be read any more is told by its problems.
 	if doc, err := convert(g.Draft, g.DraftFormat, graph.JSON); err == nil && json.Valid(doc) {

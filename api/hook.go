@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,16 +22,29 @@ func (s *Server) hook(c *call, path string) {
 		c.fail(p)
 		return
 	}
+	// The body of a request that no graph takes isn't read.
+	route, err := s.engine.HookRoute(path, r.Method)
+	if err != nil {
+		c.fail(public(s.problem(c, err)))
+		return
+	}
 	share := share{of: &s.bodies}
 	defer share.free()
-	body, p := read(r, s.limits.hookBound(&share))
-	if p != nil {
+	streams := route.Streams && r.ContentLength != 0 && goesIntoFiles(r.Header.Get("Content-Type"))
+	limit := s.bodyBound(route, streams, &share)
+	var res engine.HookResult
+	if streams {
+		res, err = s.hookStream(c, path, limit, &share)
+	} else {
+		res, err = s.hookBody(c, path, limit)
+	}
+	if p, ok := errors.AsType[*Problem](err); ok { // with the body: it names the limit
+		s.engine.HookRefused(r.Context(), path, sdk.WebhookRequest{
+			Method: r.Method, Path: path, Query: r.URL.RawQuery, Header: headerOf(r), Remote: r.RemoteAddr,
+		}, p.Detail)
 		c.fail(p)
 		return
 	}
-	res, err := s.engine.Hook(r.Context(), path, sdk.WebhookRequest{
-		Method: r.Method, Path: path, Query: r.URL.RawQuery, Header: headerOf(r), Body: body,
-	})
 	if err != nil {
 		c.fail(public(s.problem(c, err)))
 		return
@@ -42,10 +56,47 @@ func (s *Server) hook(c *call, path string) {
 	accepted(c, res)
 }
 
+// hookBody reads the body into memory.
+func (s *Server) hookBody(c *call, path string, limit bound) (engine.HookResult, error) {
+	body, p := read(c.r, limit)
+	if p != nil {
+		return engine.HookResult{}, p
+	}
+	return s.engine.Hook(c.r.Context(), path, sdk.WebhookRequest{
+		Method: c.r.Method, Path: path, Query: c.r.URL.RawQuery, Header: headerOf(c.r), Body: body,
+		Remote: c.r.RemoteAddr,
+	})
+}
+
+// hookStream hands the body on as it arrives.
+func (s *Server) hookStream(c *call, path string, limit bound, sh *share) (engine.HookResult, error) {
+	if c.r.ContentLength > limit.bytes {
+		return engine.HookResult{}, limit.exceeded()
+	}
+	body, done, p := s.stream(c, limit, sh)
+	if p != nil {
+		return engine.HookResult{}, p
+	}
+	defer done()
+	res, err := s.engine.Hook(c.r.Context(), path, sdk.WebhookRequest{
+		Method: c.r.Method, Path: path, Query: c.r.URL.RawQuery, Header: headerOf(c.r), Stream: body,
+		Remote: c.r.RemoteAddr,
+	})
+	if err != nil && body.failed != nil {
+		return res, body.failed // whatever the trigger has made of it
+	}
+	return res, err
+}
+
 // accepted answers that the event is durable and where its run is.
 func accepted(c *call, res engine.HookResult) {
 	h := c.Header()
 	h["Content-Type"] = []string{jsonType}
+	if res.Filtered {
+		c.WriteHeader(http.StatusAccepted)
+		_, _ = c.Write([]byte("{\"run\":null,\"outcome\":\"filtered\"}\n")) // a caller who is gone can't be told
+		return
+	}
 	if res.Run.IsZero() {
 		c.WriteHeader(http.StatusOK)
 		_, _ = c.Write([]byte("{\"run\":null}\n")) // a caller who is gone can't be told

@@ -40,7 +40,7 @@ func TestAHookReachesTheEngineAsItCame(t *testing.T) {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	want := sdk.WebhookRequest{
-		Method: "PUT", Path: "a%2Fb/%0d%0ac%20d", Query: "x=1&x=%32", Body: []byte("raw \x00 body"),
+		Method: "PUT", Path: "a%2Fb/%0d%0ac%20d", Query: "x=1&x=%32", Body: []byte("raw \x00 body"), Remote: "192.0.2.1:1234",
 		Header: fields("Authorization", "Basic eDp5", "Host", "tappet.test", "X-A", "0", "X-B", "2", "X-B", "1"),
 	}
 	if d := cmp.Diff(want, f.got); d != "" || path != want.Path {
@@ -60,6 +60,7 @@ func TestWhatTheCallerOfAHookGets(t *testing.T) {
 		body   string
 	}{
 		{"accepted", engine.HookResult{Run: runID}, 202, http.Header{"Location": {location}, "Content-Type": {"application/json"}}, accepted + "}\n"},
+		{"stopped by the filter", engine.HookResult{Filtered: true}, 202, http.Header{}, `{"run":null,"outcome":"filtered"}` + "\n"},
 		{"known already", engine.HookResult{Run: runID, Duplicate: true}, 202, http.Header{"Location": {location}}, accepted + `,"duplicate":true}` + "\n"},
 		{"no event", engine.HookResult{}, 200, http.Header{"Location": nil}, "{\"run\":null}\n"},
 		{

@@ -14,6 +14,12 @@ type Limits struct {
 	// taken in may have together, beyond the first 64 KiB of each: 256 MiB
 	// (limits.hook_bodies). What passes it is told to come again.
 	HookBodies int64
+	// HookStream is how many bytes a webhook's body may have that goes into files
+	// and not into memory: 4 GiB (limits.hook_stream).
+	HookStream int64
+	// HookPace is how many bytes such a body must bring within each Read of waiting
+	// for it, in the place of Read as a whole: 256 KiB (limits.hook_pace).
+	HookPace int64
 	// Plugin is how many bytes a plugin that is installed may have: 64 MiB
 	// (limits.plugin).
 	Plugin int64
@@ -22,10 +28,11 @@ type Limits struct {
 	Header int
 	// ReadHeader limits the reading of a header: 10 s (limits.read_header_timeout).
 	ReadHeader time.Duration
-	// Read limits the reading of a whole request: 60 s (limits.read_timeout).
+	// Read limits the reading of a whole request, but for a body that goes into
+	// files (HookPace): 60 s (limits.read_timeout).
 	Read time.Duration
-	// Write limits all from the end of the header to the end of the answer, so
-	// it must exceed Read, Wait and the longest wait of a webhook: 3 min
+	// Write limits all from the end of the header (of a body that goes into files)
+	// to the end of the answer, so it must exceed Read, Wait and the longest wait of a webhook: 3 min
 	// (limits.write_timeout).
 	Write time.Duration
 	// Idle is how long an unused connection is kept: 2 min (limits.idle_timeout).
@@ -40,6 +47,8 @@ func (l Limits) orDefaults() Limits {
 	orDefault(&l.RequestBody, 2<<20)
 	orDefault(&l.HookBody, 10<<20)
 	orDefault(&l.HookBodies, 256<<20)
+	orDefault(&l.HookStream, 4<<30)
+	orDefault(&l.HookPace, 256<<10)
 	orDefault(&l.Plugin, 64<<20)
 	orDefault(&l.Header, 64<<10)
 	orDefault(&l.ReadHeader, 10*time.Second)

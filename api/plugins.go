@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"github.com/tappet-dev/tappet/engine"
 	"github.com/tappet-dev/tappet/sdk"
 )
@@ -18,6 +16,7 @@ import (
 // Errors carry an engine.Kind. Everything is safe for concurrent use.
 type Plugins interface {
 	PluginList
+	PluginSource
 	PluginInstaller
 	PluginSwitch
 }
@@ -28,8 +27,21 @@ type PluginList interface {
 	Plugins() []PluginInfo
 	// Plugin gives one; the error has the kind engine.NotFound.
 	Plugin(name string) (PluginInfo, error)
-	// PluginLogs gives the last lines that it printed or logged, oldest first.
-	PluginLogs(name string) ([]PluginLine, error)
+	// PluginLogs gives the last lines that it printed or logged, oldest first;
+	// only those with a number above after, or all when the numbers have begun
+	// anew.
+	PluginLogs(name string, after uint64) ([]PluginLine, error)
+}
+
+// PluginSource finds plugins' files elsewhere; most is the most bytes that a file
+// may have.
+type PluginSource interface {
+	// FetchPlugin fetches what an OCI registry has under a reference; pinned is
+	// the reference by its digest.
+	FetchPlugin(ctx context.Context, reference string, most int64) (artefact []byte, pinned string, err error)
+	// UnpackPlugin reads the tar of an OCI image layout; tag names one of several
+	// images.
+	UnpackPlugin(ctx context.Context, layout []byte, tag string, most int64) ([]byte, error)
 }
 
 // PluginInstaller makes candidates: versions that are loaded and checked beside
@@ -57,7 +69,8 @@ type PluginCandidate interface {
 	Connector() engine.Connector
 	// Ungranted is what it asks for beyond what was granted; Commit grants it.
 	Ungranted() sdk.Needs
-	Commit() error
+	// publish commits what has to change with it, and is called once.
+	Commit(publish func() error) error
 	// Close gives it up unless it was committed.
 	Close() error
 }
@@ -83,6 +96,8 @@ type PluginInfo struct {
 	// why the last event was refused.
 	Crashes, Refused int
 	Refusal          string
+	// Usage is what the version in service has used.
+	Usage PluginUsage
 	// Needs is what the plugin asks for.
 	Needs sdk.Needs
 	// Triggers and Actions are names.
@@ -98,17 +113,31 @@ type PluginVersion struct {
 	At              time.Time
 }
 
+// PluginUsage is what a plugin has used since it was loaded.
+type PluginUsage struct {
+	// Calls is how many calls have ended, Failures how many of them with an
+	// error, Restarts how often an instance or process that was lost was replaced.
+	Calls, Failures, Restarts uint64
+	CPU                       time.Duration
+	// Memory is what it holds now, in bytes; 0 when it holds none and where that
+	// can't be told.
+	Memory int64
+}
+
 // PluginLine is one line of a plugin's log; Level is "" for what it printed.
+// Number counts the lines from 1.
 type PluginLine struct {
+	Number      uint64
 	At          time.Time
 	Level, Text string
 }
 
-// wasmType and programType are the types of a plugin's file. What it is is told
-// by its first bytes.
+// What a plugin is sent as. Whether a file is a module is told by its first
+// bytes.
 const (
 	wasmType    = "application/wasm"
 	programType = "application/octet-stream"
+	tarType     = "application/x-tar"
 )
 
 // pluginRoutes adds the calls of plugins.
@@ -172,163 +201,21 @@ func (s *Server) pluginReads(a rest) {
 		summary: "Read a plugin's log", more: "The last lines that it printed or logged, oldest first.",
 		answers: map[int]answerDoc{200: {text: "The lines, on one page.", body: List[PluginLog]{}}},
 		errors:  []int{404},
-	}, func(_ context.Context, in *PluginPath) (*reply, error) {
-		lines, err := s.plugins.PluginLogs(in.Plugin)
+	}, func(_ context.Context, in *struct {
+		PluginPath
+		After uint64 `query:"after" doc:"Only lines with a higher number; all lines when the server has counted anew since." example:"17"`
+	},
+	) (*reply, error) {
+		lines, err := s.plugins.PluginLogs(in.Plugin, in.After)
 		if err != nil {
 			return nil, err
 		}
 		page := List[PluginLog]{Items: make([]PluginLog, len(lines))}
 		for i, l := range lines {
-			page.Items[i] = PluginLog{At: timestamp(l.At), Level: l.Level, Text: l.Text}
+			page.Items[i] = PluginLog{Number: l.Number, At: timestamp(l.At), Level: l.Level, Text: l.Text}
 		}
 		return jsonReply(http.StatusOK, page)
 	})
-}
-
-// InstallQuery says how far an install may go.
-type InstallQuery struct {
-	Grant  bool `query:"grant" doc:"Grant what the plugin needs beyond what was granted." example:"true"`
-	Force  bool `query:"force" doc:"Go on though active graphs break." example:"false"`
-	DryRun bool `query:"dry_run" doc:"Change nothing; only tell what would be." example:"false"`
-}
-
-func (s *Server) pluginInstalls(a rest) {
-	more := " Without grant, what needs more than was granted is refused; without force, what breaks a graph that is ON is too (409). " +
-		"Active graphs that go on with it are published anew; runs that have begun keep their version."
-	answers := map[int]answerDoc{200: {text: "What was done, or would be.", body: PluginInstall{}}}
-	add(a, s, operation{
-		id: "install-plugin", method: http.MethodPost, path: "/api/v1/plugins", tag: tagConnectors,
-		summary: "Install or upgrade a plugin",
-		more:    "The body is the file: a WebAssembly module, or a program for the server's machine, which is trusted code." + more,
-		answers: answers, errors: []int{409, 413, 415, 429},
-		body: &huma.RequestBody{
-			Description: "The plugin's file.", Required: true,
-			Content: map[string]*huma.MediaType{
-				wasmType:    {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary", Description: "A WebAssembly module."}},
-				programType: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary", Description: "A module or a program."}},
-			},
-		},
-	}, func(ctx context.Context, in *struct {
-		InstallQuery
-		Digest string `query:"digest" pattern:"^(sha256:)?[0-9a-fA-F]{64}$" doc:"The SHA-256 that the file must have, in hex." example:"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
-	},
-	) (*reply, error) {
-		return s.install(ctx, in.InstallQuery, func() (PluginCandidate, error) {
-			b, err := s.pluginBody(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return s.plugins.StagePlugin(ctx, b, in.Digest)
-		})
-	})
-	type in struct {
-		PluginPath
-		InstallQuery
-	}
-	add(a, s, operation{
-		id: "accept-plugin", method: http.MethodPost, path: "/api/v1/plugins/{plugin}/accept", tag: tagConnectors,
-		summary: "Accept a plugin's changed file", more: "As it is in the plugins folder now." + more,
-		answers: answers, errors: []int{404, 409, 429},
-	}, func(ctx context.Context, in *in) (*reply, error) {
-		return s.install(ctx, in.InstallQuery, func() (PluginCandidate, error) { return s.plugins.StagePluginFile(ctx, in.Plugin) })
-	})
-	add(a, s, operation{
-		id: "rollback-plugin", method: http.MethodPost, path: "/api/v1/plugins/{plugin}/rollback", tag: tagConnectors,
-		summary: "Go back to the release before", more: "Done again, it goes forward." + more,
-		answers: answers, errors: []int{404, 409, 429},
-	}, func(ctx context.Context, in *in) (*reply, error) {
-		return s.install(ctx, in.InstallQuery, func() (PluginCandidate, error) { return s.plugins.StagePluginBefore(ctx, in.Plugin) })
-	})
-}
-
-// pluginBody reads a plugin's file.
-func (s *Server) pluginBody(ctx context.Context) ([]byte, error) {
-	r := callOf(ctx).r
-	name, p := media(r.Header)
-	if p != nil {
-		return nil, p
-	}
-	if name != wasmType && name != programType {
-		return nil, notTaken(name, "a plugin is sent as application/wasm or application/octet-stream").
-			with("Accept", wasmType+", "+programType)
-	}
-	b, p := read(r, bound{bytes: s.limits.Plugin, setting: "limits.plugin"})
-	if p != nil {
-		return nil, p
-	}
-	if len(b) == 0 {
-		return nil, invalid("empty", "the body is empty; send the plugin's file")
-	}
-	return b, nil
-}
-
-// install stages a candidate, weighs it and puts it into service, one at a time.
-func (s *Server) install(ctx context.Context, q InstallQuery, stage func() (PluginCandidate, error)) (_ *reply, err error) {
-	select {
-	case s.installs <- struct{}{}:
-		defer func() { <-s.installs }()
-	default:
-		return nil, &engine.Error{Kind: engine.Overloaded, Op: "install plugin", RetryAfter: 2 * time.Second, Err: errors.New("another plugin is being installed")}
-	}
-	k, err := stage()
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, k.Close()) }()
-	impact, err := s.engine.Impact(ctx, k.Connector())
-	if err != nil {
-		return nil, err
-	}
-	out := PluginInstall{Plugin: pluginOf(k.Info()), Needs: needsOf(k.Ungranted()), Impact: impactOf(impact), Republished: []string{}}
-	if q.DryRun {
-		return jsonReply(http.StatusOK, out)
-	}
-	if problems := standInTheWay(q, k, impact); len(problems) > 0 {
-		return nil, &engine.Error{Kind: engine.Conflict, Op: "install plugin " + k.Info().Name, Problems: problems}
-	}
-	if err := k.Commit(); err != nil {
-		return nil, err
-	}
-	out.Installed = true
-	// It is in service now: who asked may go, the graphs follow.
-	adopted, err := s.engine.Adopt(context.WithoutCancel(ctx), k.Info().Name)
-	if err != nil {
-		return nil, err
-	}
-	out.Republished = list(adopted)
-	if p, err := s.plugins.Plugin(k.Info().Name); err == nil {
-		out.Plugin = pluginOf(p)
-	}
-	return jsonReply(http.StatusOK, out)
-}
-
-// standInTheWay lists what of an install was not asked for.
-func standInTheWay(q InstallQuery, k PluginCandidate, impact engine.Impact) []engine.Problem {
-	var out []engine.Problem
-	if n := k.Ungranted(); !q.Grant && len(n.HTTP)+len(n.Secrets) > 0 {
-		out = append(out, engine.Problem{
-			Code: "not_granted", Message: "the plugin asks for " + needsWords(n) + ", which isn't granted",
-			Suggestion: "grant it with ?grant=true (tappet plugin install --grant)",
-		})
-	}
-	if broken := impact.Breaking(); !q.Force && len(broken) > 0 {
-		out = append(out, engine.Problem{
-			Code: "breaks_graphs", Message: "it breaks graphs that are ON: " + strings.Join(broken, ", "),
-			Suggestion: "see what with ?dry_run=true, change the graphs, or go on with ?force=true",
-		})
-	}
-	return out
-}
-
-func needsWords(n sdk.Needs) string {
-	var out []string
-	if len(n.HTTP) > 0 {
-		out = append(out, "HTTP to "+strings.Join(n.HTTP, ", "))
-	}
-	if len(n.Secrets) > 0 {
-		out = append(out, "the secrets "+strings.Join(n.Secrets, ", "))
-	}
-	return strings.Join(out, " and ")
 }
 
 func (s *Server) pluginSwitches(a rest) {
@@ -413,7 +300,17 @@ func (noPlugins) Plugins() []PluginInfo { return nil }
 
 func (n noPlugins) Plugin(name string) (PluginInfo, error) { return PluginInfo{}, n.missing(name) }
 
-func (n noPlugins) PluginLogs(name string) ([]PluginLine, error) { return nil, n.missing(name) }
+func (n noPlugins) PluginLogs(name string, _ uint64) ([]PluginLine, error) {
+	return nil, n.missing(name)
+}
+
+func (n noPlugins) FetchPlugin(context.Context, string, int64) ([]byte, string, error) {
+	return nil, "", n.unable()
+}
+
+func (n noPlugins) UnpackPlugin(context.Context, []byte, string, int64) ([]byte, error) {
+	return nil, n.unable()
+}
 
 func (n noPlugins) StagePlugin(context.Context, []byte, string) (PluginCandidate, error) {
 	return nil, n.unable()

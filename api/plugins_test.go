@@ -29,17 +29,38 @@ func (f *fake) Impact(_ context.Context, c engine.Connector) (engine.Impact, err
 	}, f.called("Impact", c.Name)
 }
 
-func (f *fake) Adopt(_ context.Context, name string) ([]string, error) {
-	return []string{"orders"}, f.called("Adopt", name)
+func (f *fake) Upgrade(_ context.Context, c engine.Connector, commit func(publish func() error) error) ([]string, error) {
+	return []string{"orders"}, errors.Join(commit(func() error { return nil }), f.called("Upgrade", c.Name))
 }
 
 var errNoPlugin = &engine.Error{Kind: engine.NotFound, Err: errors.New("there is no such plugin")}
 
-func (fakePlugins) PluginLogs(name string) ([]api.PluginLine, error) {
+func (fakePlugins) PluginLogs(name string, after uint64) ([]api.PluginLine, error) {
 	if name != "feed" {
 		return nil, errNoPlugin
 	}
-	return []api.PluginLine{{At: when, Level: "info", Text: "3 new items"}}, nil
+	return []api.PluginLine{{Number: after + 1, At: when, Level: "info", Text: "3 new items"}}, nil
+}
+
+// FetchPlugin has images whose repositories are named as the plugins that
+// StagePlugin takes.
+func (fakePlugins) FetchPlugin(_ context.Context, reference string, most int64) ([]byte, string, error) {
+	name, ok := strings.CutPrefix(reference, "registry.example.com/")
+	if !ok {
+		return nil, "", &engine.Error{Kind: engine.Unavailable, Err: errors.New("there is no such registry")}
+	}
+	name, _, _ = strings.Cut(name, ":")
+	if int64(len(name)) > most {
+		return nil, "", &engine.Error{Kind: engine.TooLarge, Err: errors.New("the plugin is too large")}
+	}
+	return []byte(name), "registry.example.com/" + name + "@sha256:01", nil
+}
+
+func (fakePlugins) UnpackPlugin(_ context.Context, layout []byte, tag string, _ int64) ([]byte, error) {
+	if tag == "" {
+		return nil, &engine.Error{Kind: engine.Invalid, Err: errors.New("it has 2 tagged images")}
+	}
+	return layout, nil
 }
 
 // StagePlugin takes "feed", "greedy" (which needs more), "breaker" (which breaks
@@ -88,7 +109,7 @@ func (k fakeCandidate) Ungranted() sdk.Needs {
 	return sdk.Needs{}
 }
 
-func (k fakeCandidate) Commit() error { return nil }
+func (k fakeCandidate) Commit(publish func() error) error { return publish() }
 
 func (k fakeCandidate) Close() error { return nil }
 
@@ -99,17 +120,26 @@ func TestPluginAnswers(t *testing.T) {
 		status                     int
 		calls                      []string
 	}{
-		{"plugin_install.json", "POST", "/api/v1/plugins", "feed", 200, []string{"Impact", "Adopt"}},
+		{"plugin_install.json", "POST", "/api/v1/plugins", "feed", 200, []string{"Impact", "Upgrade"}},
 		{"plugin_dry_run.json", "POST", "/api/v1/plugins?dry_run=true", "greedy", 200, []string{"Impact"}},
-		{"plugin_install.json", "POST", "/api/v1/plugins/feed/accept", "", 200, []string{"Impact", "Adopt"}},
-		{"plugin_install.json", "POST", "/api/v1/plugins/feed/rollback", "", 200, []string{"Impact", "Adopt"}},
+		{"plugin_install.json", "POST", "/api/v1/plugins/feed/accept", "", 200, []string{"Impact", "Upgrade"}},
+		{"plugin_install.json", "POST", "/api/v1/plugins/feed/rollback", "", 200, []string{"Impact", "Upgrade"}},
 		{"plugin.json", "POST", "/api/v1/plugins/feed/enable", "", 200, nil},
 		{"plugin.json", "POST", "/api/v1/plugins/feed/disable", "", 200, nil},
 		{"plugin_uses.json", "GET", "/api/v1/plugins/feed/uses", "", 200, []string{"Uses"}},
-		{"plugin_logs.json", "GET", "/api/v1/plugins/feed/logs", "", 200, nil},
+		{"plugin_logs.json", "GET", "/api/v1/plugins/feed/logs?after=16", "", 200, nil},
+		{"plugin_fetched.json", "POST", "/api/v1/plugins", `{"reference":"registry.example.com/feed:1.0.0"}`, 200, []string{"Impact", "Upgrade"}},
+		{"plugin_install.json", "POST", "/api/v1/plugins?tag=1.0.0", "feed", 200, []string{"Impact", "Upgrade"}},
 	} {
 		f := newFake()
-		w := do(newServer(t, f, nil), request(c.method, c.target, c.body, "Content-Type", "application/wasm"))
+		kind := "application/wasm"
+		switch {
+		case strings.HasPrefix(c.body, "{"):
+			kind = "application/json"
+		case strings.Contains(c.target, "tag="):
+			kind = "application/x-tar"
+		}
+		w := do(newServer(t, f, nil), request(c.method, c.target, c.body, "Content-Type", kind))
 		if w.Code != c.status {
 			t.Errorf("%s %s: status %d, %s", c.method, c.target, w.Code, w.Body)
 			continue
@@ -139,6 +169,14 @@ func TestPluginRefusals(t *testing.T) {
 		{"POST", "/api/v1/plugins", "text/plain", "feed", 415, "unsupported_media_type", "application/wasm or application/octet-stream"},
 		{"POST", "/api/v1/plugins", "application/wasm", "123456789", 413, "too_large", "limits.plugin"},
 		{"POST", "/api/v1/plugins?digest=12", "application/wasm", "feed", 422, "invalid", "digest"},
+		{"POST", "/api/v1/plugins", "application/json", `{"reference":"registry.example.com/feed:1","tag":"1"}`, 422, "invalid", "unknown"},
+		{"POST", "/api/v1/plugins", "application/json", `{"reference":"registry.example.com/breaker:1"}`, 409, "conflict", "it breaks graphs"},
+		{"POST", "/api/v1/plugins", "application/json", `{"reference":"registry.example.com/far_too_large:1"}`, 413, "too_large", "too large"},
+		{"POST", "/api/v1/plugins", "application/json", `{"reference":"elsewhere.example.com/feed:1"}`, 503, "unavailable", "no such registry"},
+		{"POST", "/api/v1/plugins", "application/json", `{`, 422, "invalid", ""},
+		{"POST", "/api/v1/plugins", "application/x-tar", "feed", 422, "invalid", "2 tagged images"},
+		{"POST", "/api/v1/plugins?tag=1", "application/wasm", "feed", 422, "invalid", "only a layout"},
+		{"GET", "/api/v1/plugins/feed/logs?after=x", "", "", 422, "invalid", "after"},
 		{"POST", "/api/v1/plugins?overwrite=true", "application/wasm", "feed", 422, "invalid", "overwrite"},
 		{"DELETE", "/api/v1/plugins/feed", "", "", 409, "conflict", "graphs use it: orders"},
 		{"DELETE", "/api/v1/plugins/nobody", "", "", 404, "not_found", "there is no such plugin"},

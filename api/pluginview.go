@@ -1,6 +1,8 @@
 package api
 
 import (
+	"time"
+
 	"github.com/tappet-dev/tappet/engine"
 )
 
@@ -12,10 +14,25 @@ type Plugin struct {
 	Version  string          `json:"version" doc:"Its author's version." example:"1.0.0"`
 	Digest   string          `json:"digest" doc:"SHA-256 of the file, in hex." example:"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
 	Health   Health          `json:"health" doc:"Whether it can be used."`
+	Usage    PluginSpent     `json:"usage" doc:"What the version in service has used since it was loaded."`
 	Needs    Needs           `json:"needs" doc:"What it asks of its host; anything else is refused."`
 	Triggers []string        `json:"triggers" nullable:"false" doc:"The names of its triggers."`
 	Actions  []string        `json:"actions" nullable:"false" doc:"The names of its actions."`
 	Previous []PluginRelease `json:"previous" nullable:"false" doc:"The releases that can be gone back to, newest first."`
+}
+
+// PluginSpent is what a plugin has used.
+type PluginSpent struct {
+	Calls    uint64 `json:"calls" doc:"Calls that have ended; a stream is one." example:"1204"`
+	Failures uint64 `json:"failures" doc:"How many of them failed." example:"3"`
+	Restarts uint64 `json:"restarts" doc:"How often an instance or a process that was lost was replaced." example:"0"`
+	CPU      string `json:"cpu" doc:"Its processor time: of a module, the time in which its code ran; of a program, that of its processes." example:"1.204s"`
+	Memory   int64  `json:"memory" doc:"The memory that it holds now, in bytes: of a module, that of its instances; of a program, what is resident, 0 where the system doesn't tell." example:"5111808"`
+}
+
+// PluginReference says where a plugin is.
+type PluginReference struct {
+	Reference string `json:"reference" doc:"An image of an OCI registry, by tag or digest." example:"registry.example.com/team/feed:1.2.0"`
 }
 
 // Health is how a plugin is.
@@ -44,14 +61,16 @@ type PluginUse struct {
 
 // PluginLog is one line of a plugin's log.
 type PluginLog struct {
-	At    *Timestamp `json:"at" nullable:"true" doc:"When." example:"2026-11-24T09:30:00.000Z"`
-	Level string     `json:"level" doc:"How bad it is; empty for what it printed." enum:",debug,info,warn,error" example:"info"`
-	Text  string     `json:"text" doc:"What it said." example:"3 new items"`
+	Number uint64     `json:"number" doc:"Counts the lines, from 1, since the server was started." example:"17"`
+	At     *Timestamp `json:"at" nullable:"true" doc:"When." example:"2026-11-24T09:30:00.000Z"`
+	Level  string     `json:"level" doc:"How bad it is; empty for what it printed." enum:",debug,info,warn,error" example:"info"`
+	Text   string     `json:"text" doc:"What it said." example:"3 new items"`
 }
 
 // PluginInstall is what an install did or would do.
 type PluginInstall struct {
 	Plugin      Plugin       `json:"plugin" doc:"The plugin."`
+	Reference   string       `json:"reference" doc:"The image that it was fetched from, by digest; empty when the file was sent." example:"registry.example.com/team/feed@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
 	Installed   bool         `json:"installed" doc:"Whether it is in service now; false for a dry run." example:"true"`
 	Needs       Needs        `json:"needs" doc:"What it asks for beyond what had been granted."`
 	Impact      PluginImpact `json:"impact" doc:"What it changes."`
@@ -86,6 +105,10 @@ func pluginOf(p PluginInfo) Plugin {
 		Health: Health{
 			State: p.State, Reason: p.Reason, Since: timestamp(p.Since),
 			Crashes: p.Crashes, Refused: p.Refused, Refusal: p.Refusal,
+		},
+		Usage: PluginSpent{
+			Calls: p.Usage.Calls, Failures: p.Usage.Failures, Restarts: p.Usage.Restarts,
+			CPU: p.Usage.CPU.Round(time.Millisecond).String(), Memory: p.Usage.Memory,
 		},
 		Needs: needsOf(p.Needs), Triggers: list(p.Triggers), Actions: list(p.Actions),
 		Previous: make([]PluginRelease, len(p.Previous)),

@@ -71,6 +71,7 @@ func newREST(e *echo.Echo) rest {
 				{Name: tagRuns, Description: "What graphs did and do."},
 				{Name: tagConnectors, Description: "What graphs can be made of."},
 				{Name: tagExpressions, Description: "Expressions, tried and completed for editors."},
+				{Name: tagConnections, Description: "What requests are sent with: connections and secrets."},
 				{Name: tagSystem, Description: "The server itself."},
 			},
 		},
@@ -88,6 +89,8 @@ const (
 	tagRuns       = "runs"
 	tagConnectors = "connectors"
 	tagSystem     = "system"
+
+	tagConnections = "connections"
 
 	tagExpressions = "expressions"
 )
@@ -173,11 +176,14 @@ type answerDoc struct {
 	body any
 	// document: a graph's document is sent, as JSON or YAML.
 	document bool
-	headers  []string
+	// bytes: a file is sent.
+	bytes   bool
+	headers []string
 }
 
-// add registers an operation; the handler's errors become problems.
-func add[I any](a rest, s *Server, o operation, handle func(context.Context, *I) (*reply, error)) {
+// add registers an operation; the handler's errors become problems. Its answer
+// is a reply, or a huma.StreamResponse that writes the answer itself.
+func add[I, O any](a rest, s *Server, o operation, handle func(context.Context, *I) (*O, error)) {
 	statuses := slices.Sorted(maps.Keys(o.answers))
 	op := huma.Operation{
 		OperationID: o.id, Method: o.method, Path: o.path, Summary: o.summary, Description: o.more, Tags: []string{o.tag},
@@ -195,7 +201,7 @@ func add[I any](a rest, s *Server, o operation, handle func(context.Context, *I)
 		op.Responses[strconv.Itoa(status)] = a.response(d)
 	}
 	var registered *huma.Operation
-	huma.Register(a.api, op, func(ctx context.Context, in *I) (*reply, error) {
+	huma.Register(a.api, op, func(ctx context.Context, in *I) (*O, error) {
 		if unknown := unknownParameters(registered, callOf(ctx).r.URL.Query()); len(unknown) > 0 {
 			return nil, classOf(engine.Invalid).problem(unknown[0].text(), unknown...)
 		}
@@ -248,6 +254,8 @@ func (a rest) response(d answerDoc) *huma.Response {
 		r.Content[yamlType] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Description: "The document."}}
 	case d.body != nil:
 		r.Content[jsonType] = &huma.MediaType{Schema: registry.Schema(reflect.TypeOf(d.body), true, "")}
+	case d.bytes:
+		r.Content["*/*"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}
 	case d.document:
 		r.Content[jsonType] = &huma.MediaType{Schema: documentSchema()}
 	}

@@ -13,7 +13,7 @@ type Run struct {
 	RunSummary
 	Event  json.RawMessage `json:"event" doc:"The event that started it."`
 	Result json.RawMessage `json:"result" doc:"The output of the last step, null until it has succeeded."`
-	Steps  []Step          `json:"steps" nullable:"false" doc:"The steps, in the document's order."`
+	Steps  []Step          `json:"steps" nullable:"false" doc:"The steps, in the document's order, those of on_failure last."`
 }
 
 // RunSummary is one run in a list.
@@ -33,12 +33,14 @@ type RunSummary struct {
 type Step struct {
 	ID        string          `json:"id" doc:"The step's id in the document." example:"entry"`
 	Use       string          `json:"use" doc:"The action, empty for a step that calls none." example:"http.post"`
+	OnFailure bool            `json:"on_failure" doc:"Whether it is of on_failure, whose steps start only when the run has failed." example:"false"`
 	Status    string          `json:"status" doc:"Where it is; unknown: it was sent, and whether it took effect can't be known." enum:"pending,running,retrying,succeeded,failed,unknown,skipped,cancelled" example:"succeeded"`
 	Handled   bool            `json:"handled" doc:"Whether its failure was handled by on_error." example:"false"`
 	Output    json.RawMessage `json:"output" doc:"What it gave, null until it has succeeded."`
 	Error     *RunError       `json:"error,omitempty" doc:"Why it failed; only there when it did."`
 	StartedAt *Timestamp      `json:"started_at" nullable:"true" doc:"When it began, null while it hasn't." example:"2026-11-24T09:30:00.004Z"`
 	EndedAt   *Timestamp      `json:"ended_at" nullable:"true" doc:"When it was settled, null while it isn't." example:"2026-11-24T09:30:00.418Z"`
+	Warnings  []string        `json:"warnings" nullable:"false" doc:"What isn't as the author may think, for people: such as an answer behind the first."`
 	Mapping   []Mapped        `json:"mapping" nullable:"false" doc:"What the computed fields of its action's input were made from, in the document's order; empty until it has begun."`
 	Attempts  []Attempt       `json:"attempts" nullable:"false" doc:"Each try of its action."`
 }
@@ -58,24 +60,28 @@ type Attempt struct {
 	EndedAt   *Timestamp `json:"ended_at" nullable:"true" doc:"When it was over, null while it runs or when that isn't known." example:"2026-11-24T09:30:00.418Z"`
 	Error     *RunError  `json:"error,omitempty" doc:"Why it failed; only there when it did."`
 	Exchanges []Exchange `json:"exchanges" nullable:"false" doc:"The HTTP requests that it made, as its host saw them."`
+	Warnings  []string   `json:"warnings" nullable:"false" doc:"What its connector said at level warn: the first 8, of at most 500 bytes, without secrets." example:"a key without [] has several files: only the first of them is sent left_out=2"`
+	Waiting   string     `json:"waiting" doc:"Why it waits for its turn at a host right now: concurrency, rate, retry_after, quota or probe; empty when it doesn't." example:""`
 }
 
 // Exchange is one HTTP request of an action.
 type Exchange struct {
-	Method    string    `json:"method" doc:"The method." example:"POST"`
-	URL       string    `json:"url" doc:"The URL, without user info." example:"https://forms.example.com/entries"`
-	Status    int       `json:"status" doc:"The answer's status, 0 when none came." example:"201"`
-	StartedAt Timestamp `json:"started_at" doc:"When it began." example:"2026-11-24T09:30:00.005Z"`
-	DNS       int64     `json:"dns_us" doc:"Microseconds for resolving the name, 0 when it wasn't." example:"810"`
-	Connect   int64     `json:"connect_us" doc:"Microseconds for connecting, 0 when it was connected." example:"1200"`
-	TLS       int64     `json:"tls_us" doc:"Microseconds for the TLS handshake, 0 without one." example:"5400"`
-	FirstByte int64     `json:"first_byte_us" doc:"Microseconds to the first byte of the answer, 0 when none came." example:"38000"`
-	Total     int64     `json:"total_us" doc:"Microseconds in all, the body too." example:"41000"`
-	Reused    bool      `json:"reused" doc:"Whether the connection was there already." example:"true"`
-	Sent      int64     `json:"sent" doc:"Bytes of the request's body." example:"311"`
-	Received  int64     `json:"received" doc:"Bytes of the answer's body." example:"57"`
-	Redirects []string  `json:"redirects" nullable:"false" doc:"The URLs that were followed, in order."`
-	Error     string    `json:"error" doc:"Why there is no status or the body broke off, empty otherwise." example:""`
+	Method     string    `json:"method" doc:"The method." example:"POST"`
+	URL        string    `json:"url" doc:"The URL, without user info." example:"https://forms.example.com/entries"`
+	Status     int       `json:"status" doc:"The answer's status, 0 when none came." example:"201"`
+	StartedAt  Timestamp `json:"started_at" doc:"When it began." example:"2026-11-24T09:30:00.005Z"`
+	Waited     int64     `json:"waited_us" doc:"Microseconds that it waited for its turn at the host, 0 when it didn't." example:"250000"`
+	WaitReason string    `json:"wait_reason" doc:"Why it waited: concurrency, rate, retry_after, quota or probe; empty when it didn't." example:"rate"`
+	DNS        int64     `json:"dns_us" doc:"Microseconds for resolving the name, 0 when it wasn't." example:"810"`
+	Connect    int64     `json:"connect_us" doc:"Microseconds for connecting, 0 when it was connected." example:"1200"`
+	TLS        int64     `json:"tls_us" doc:"Microseconds for the TLS handshake, 0 without one." example:"5400"`
+	FirstByte  int64     `json:"first_byte_us" doc:"Microseconds to the first byte of the answer, 0 when none came." example:"38000"`
+	Total      int64     `json:"total_us" doc:"Microseconds in all, the body too." example:"41000"`
+	Reused     bool      `json:"reused" doc:"Whether the connection was there already." example:"true"`
+	Sent       int64     `json:"sent" doc:"Bytes of the request's body." example:"311"`
+	Received   int64     `json:"received" doc:"Bytes of the answer's body." example:"57"`
+	Redirects  []string  `json:"redirects" nullable:"false" doc:"The URLs that were followed, in order."`
+	Error      string    `json:"error" doc:"Why there is no status or the body broke off, empty otherwise." example:""`
 }
 
 // RunError is why a run, a step or an attempt failed.
@@ -113,8 +119,8 @@ func runOf(r engine.RunView) Run {
 
 func stepOf(s engine.StepView) Step {
 	v := Step{
-		ID: s.ID, Use: s.Use, Status: string(s.Status), Handled: s.Handled, Output: s.Output, Error: runErrorOf(s.Err),
-		StartedAt: timestampOf(s.Started), EndedAt: timestampOf(s.Ended),
+		ID: s.ID, Use: s.Use, OnFailure: s.OnFailure, Status: string(s.Status), Handled: s.Handled, Output: s.Output, Error: runErrorOf(s.Err),
+		StartedAt: timestampOf(s.Started), EndedAt: timestampOf(s.Ended), Warnings: append([]string{}, s.Warnings...),
 		Mapping:  make([]Mapped, len(s.Mapping)),
 		Attempts: make([]Attempt, len(s.Attempts)),
 	}
@@ -131,7 +137,8 @@ func attemptOf(a engine.Attempt) Attempt {
 	v := Attempt{
 		Number: a.Number, State: a.State,
 		StartedAt: timestamp(a.StartedAt), EndedAt: timestamp(a.EndedAt), Error: runErrorOf(a.Err),
-		Exchanges: make([]Exchange, len(a.Exchanges)),
+		Warnings:  append([]string{}, a.Warnings...),
+		Exchanges: make([]Exchange, len(a.Exchanges)), Waiting: a.Waiting,
 	}
 	for i, x := range a.Exchanges {
 		redirects := x.Redirects
@@ -140,7 +147,7 @@ func attemptOf(a engine.Attempt) Attempt {
 		}
 		v.Exchanges[i] = Exchange{
 			Method: x.Method, URL: x.URL, Status: x.Status, StartedAt: Timestamp(x.Started),
-			DNS: x.DNS, Connect: x.Connect, TLS: x.TLS, FirstByte: x.FirstByte, Total: x.Total,
+			Waited: x.Waited, WaitReason: x.WaitReason, DNS: x.DNS, Connect: x.Connect, TLS: x.TLS, FirstByte: x.FirstByte, Total: x.Total,
 			Reused: x.Reused, Sent: x.Sent, Received: x.Received, Redirects: redirects, Error: x.Error,
 		}
 	}

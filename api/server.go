@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html/template"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -24,12 +25,21 @@ type Options struct {
 	Auth Authenticator
 	// Plugins lists the plugins; nil: there are none.
 	Plugins Plugins
+	// Connections and Secrets keep what requests are sent with; nil: there is none.
+	Connections Connections
+	Secrets     Secrets
+	// PublicURL is where browsers reach this server; "" in tests alone.
+	PublicURL string
 	// Ready tells why the server isn't ready; nil: it always is. The reason is
 	// shown only to those who have a token.
 	Ready func(context.Context) error
 	// Log gets internal errors, panics and, at level debug, each request; nil:
 	// nothing is logged.
 	Log *slog.Logger
+	// Curl prints and imports commands; nil: there is no such thing.
+	Curl Curl
+	// Hosts lists the hosts that are being called; nil: none is.
+	Hosts func() []Host
 	// Version is the program's, as GET /api/v1/system tells it.
 	Version string
 	// Limits bound what one caller can cost.
@@ -43,6 +53,14 @@ type Server struct {
 	auth    Authenticator
 	plugins Plugins
 	ready   func(context.Context) error
+
+	connections Connections
+	secrets     Secrets
+	public      url.URL
+	pages       *template.Template
+
+	hosts   func() []Host
+	curl    Curl
 	log     *slog.Logger
 	version string
 	limits  Limits
@@ -69,8 +87,28 @@ func New(o Options) (*Server, error) {
 	}
 	s.installs = make(chan struct{}, 1)
 	s.bodies.max = s.limits.HookBodies
+	if o.PublicURL != "" {
+		u, err := url.Parse(o.PublicURL)
+		if err != nil {
+			return nil, fmt.Errorf("make api server: public URL: %w", err)
+		}
+		s.public = *u
+	}
+	s.pages = newPages()
+	if s.connections = o.Connections; s.connections == nil {
+		s.connections = noConnections{}
+	}
+	if s.secrets = o.Secrets; s.secrets == nil {
+		s.secrets = noSecrets{}
+	}
 	if s.plugins == nil {
 		s.plugins = noPlugins{}
+	}
+	if s.hosts = o.Hosts; s.hosts == nil {
+		s.hosts = func() []Host { return nil }
+	}
+	if s.curl = o.Curl; s.curl == nil {
+		s.curl = noCurl{}
 	}
 	if s.ready == nil {
 		s.ready = func(context.Context) error { return nil }
@@ -106,9 +144,13 @@ func (s *Server) routes() huma.API {
 	a := newREST(e)
 	s.graphRoutes(a)
 	s.runRoutes(a)
+	s.recordRoutes(a)
+	s.eventRoutes(a)
 	s.connectorRoutes(a)
 	s.pluginRoutes(a)
 	s.expressionRoutes(a)
+	s.connectionRoutes(a)
+	s.secretRoutes(a)
 	s.systemRoutes(a)
 	return a.api
 }
@@ -140,6 +182,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.EscapedPath()
 	if below, ok := strings.CutPrefix(path, hooksPrefix); ok {
 		s.hook(c, below)
+		return
+	}
+	if s.oauth(c, path) {
 		return
 	}
 	h := w.Header()

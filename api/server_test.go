@@ -118,7 +118,7 @@ func TestWrongMethods(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, newFake(), nil)
 	for _, c := range []struct{ method, path, allow string }{
-		{"POST", "/api/v1/runs/" + runID.String(), "HEAD, OPTIONS, GET"},
+		{"POST", "/api/v1/runs/" + runID.String(), "HEAD, OPTIONS, DELETE, GET"},
 		{"PATCH", "/api/v1/graphs", "HEAD, OPTIONS, GET, POST"},
 		{"GET", "/api/v1/graphs/orders/publish", "OPTIONS, POST"},
 		{"POST", "/healthz", "HEAD, OPTIONS, GET"},
@@ -170,7 +170,8 @@ func TestBadBodies(t *testing.T) {
 			if !strings.Contains(p.Detail, c.says) {
 				t.Errorf("detail is %q, want %q in it", p.Detail, c.says)
 			}
-			if len(f.calls) != 0 {
+			// What isn't taken of a hook is told, for the inbox.
+			if calls := strings.Join(f.calls, " "); calls != "" && (calls != "HookRefused" || !strings.HasPrefix(c.target, "/hooks/")) {
 				t.Errorf("the engine was asked: %v", f.calls)
 			}
 		})

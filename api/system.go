@@ -24,6 +24,23 @@ type SystemLimits struct {
 	EventDepth  int    `json:"event_depth" doc:"How deep an event may be nested (limits.event_depth)." example:"160"`
 }
 
+// Host is a host that actions call, as the governor of what goes out sees it.
+type Host struct {
+	Host          string     `json:"host" doc:"Name or address, and port." example:"api.example.com:443"`
+	Active        int        `json:"active" doc:"Calls that are under way." example:"8"`
+	Waiting       int        `json:"waiting" doc:"Calls that wait for their turn." example:"120"`
+	WaitingGraphs int        `json:"waiting_graphs" doc:"How many graphs these are of; they take turns." example:"2"`
+	WaitReason    string     `json:"wait_reason" doc:"Why a call would wait now, empty when it wouldn't: concurrency, rate, retry_after (the host asked for it), quota (its own RateLimit headers) or probe." example:"concurrency"`
+	WaitUntil     *Timestamp `json:"wait_until" nullable:"true" doc:"When that ends, null where the end of another call is waited for." example:"2026-11-24T09:30:30Z"`
+	Concurrency   int        `json:"concurrency" doc:"The most calls at a time (egress.host)." example:"8"`
+	Rate          string     `json:"rate" doc:"The most calls in a second, minute or hour (egress.host), empty when any number may begin." example:"10/s"`
+	Breaker       string     `json:"breaker" doc:"open: the host is down and calls fail at once; half_open: one call tries it again." enum:"closed,open,half_open" example:"closed"`
+	BreakerSince  *Timestamp `json:"breaker_since" nullable:"true" doc:"Since when, null when it was never open." example:"2026-11-24T09:29:00Z"`
+	BreakerUntil  *Timestamp `json:"breaker_until" nullable:"true" doc:"When an open breaker lets a call try." example:"2026-11-24T09:30:00Z"`
+	Failures      int        `json:"failures" doc:"Calls that have failed in a row: not connected, no answer in time, 5xx." example:"0"`
+	LastFailure   string     `json:"last_failure" doc:"How the last of them failed, empty when there is none." example:""`
+}
+
 // Status is the answer to a probe.
 type Status struct {
 	Status string `json:"status" doc:"What was asked for holds." enum:"ok,ready" example:"ok"`
@@ -48,6 +65,13 @@ func (s *Server) systemRoutes(a rest) {
 			RequestBody: l.RequestBody, HookBody: l.HookBody, Header: l.Header,
 			ReadTimeout: l.Read.String(), Wait: l.Wait.String(), EventDepth: l.Depth,
 		}})
+	})
+	add(a, s, operation{
+		id: "list-hosts", method: http.MethodGet, path: "/api/v1/system/hosts", tag: tagSystem,
+		summary: "List the hosts that actions call", more: "What is under way and waits at each, why, and whether it is known to be down. Hosts of which there is nothing to say are left out.",
+		answers: map[int]answerDoc{200: {text: "All of them, on one page, by name.", body: List[Host]{}}},
+	}, func(context.Context, *struct{}) (*reply, error) {
+		return jsonReply(http.StatusOK, List[Host]{Items: append([]Host{}, s.hosts()...)})
 	})
 	add(a, s, operation{
 		id: "get-health", method: http.MethodGet, path: "/healthz", tag: tagSystem, open: true,

@@ -201,3 +201,16 @@ func post[T any](ctx context.Context, c *Client, segments ...string) (T, error) 
 	_, err := c.do(ctx, call{method: http.MethodPost, path: path(segments...)}, &out)
 	return out, err
 }
+
+// send is post with a body of JSON.
+func send[T any](ctx context.Context, c *Client, body any, segments ...string) (T, error) {
+	var out T
+	b, err := json.Marshal(body)
+	if err != nil {
+		return out, fmt.Errorf("write request: %w", err)
+	}
+	_, err = c.do(ctx, call{
+		method: http.MethodPost, path: path(segments...), body: b, header: http.Header{"Content-Type": {jsonType}},
+	}, &out)
+	return out, err
+}

@@ -38,7 +38,9 @@ func TestTheClientKnowsEachMember(t *testing.T) {
 		"activation_on.json": &client.Activation{}, "run.json": &client.Run{}, "runs.json": &client.Page[client.Run]{},
 		"connector.json": &client.Connector{}, "connectors.json": &client.Page[client.Connector]{},
 		"plugin.json": &client.Plugin{}, "plugins.json": &client.Page[client.Plugin]{}, "system.json": &client.System{},
-		"problem.json": &client.Problem{},
+		"hosts.json":   &client.Page[client.Host]{},
+		"problem.json": &client.Problem{}, "connector_check.json": &client.CheckResult{}, "connector_options.json": &client.Page[client.Option]{},
+		"plugin_fetched.json": &client.PluginInstall{}, "plugin_logs.json": &client.Page[client.PluginLog]{},
 	} {
 		d := json.NewDecoder(bytes.NewReader(golden(t, file)))
 		d.DisallowUnknownFields()
@@ -135,10 +137,16 @@ func TestCalls(t *testing.T) {
 		{"runs.json", "GET|/api/v1/runs?from=2026-11-24T00%3A00%3A00Z&graph=orders&limit=2&state=failed&state=running|Bearer t||||", func(c *client.Client) (any, error) {
 			return c.Runs(ctx, client.RunQuery{Graph: "orders", States: []string{"failed", "running"}, From: day, Limit: 2})
 		}, nil},
+		{"events.json", "GET|/api/v1/events?graph=orders&limit=2&outcome=refused&outcome=failed|Bearer t||||", func(c *client.Client) (any, error) {
+			return c.Events(ctx, client.EventQuery{Graph: "orders", Outcomes: []string{"refused", "failed"}, Limit: 2})
+		}, func(v any) string { return v.(client.Page[client.Event]).Items[0].Graph }},
+		{"event.json", "GET|/api/v1/events/id|Bearer t||||", func(c *client.Client) (any, error) { return c.Event(ctx, "id") }, nil},
+		{"reinjection.json", "POST|/api/v1/events/id/reinject|Bearer t||||", func(c *client.Client) (any, error) { return c.Reinject(ctx, "id") }, nil},
 		{"connectors.json", "GET|/api/v1/connectors?q=http|Bearer t||||", func(c *client.Client) (any, error) { return c.Connectors(ctx, "http") }, nil},
 		{"connector.json", "GET|/api/v1/connectors/http|Bearer t||||", func(c *client.Client) (any, error) { return c.Connector(ctx, "http") }, nil},
 		{"plugins.json", "GET|/api/v1/plugins|Bearer t||||", func(c *client.Client) (any, error) { return c.Plugins(ctx) }, nil},
 		{"plugin.json", "GET|/api/v1/plugins/feed|Bearer t||||", func(c *client.Client) (any, error) { return c.Plugin(ctx, "feed") }, nil},
+		{"hosts.json", "GET|/api/v1/system/hosts|Bearer t||||", func(c *client.Client) (any, error) { return c.Hosts(ctx) }, nil},
 		{"system.json", "GET|/api/v1/system|Bearer t||||", func(c *client.Client) (any, error) { return c.System(ctx) }, nil},
 		{"readyz.json", "GET|/readyz|Bearer t||||", func(c *client.Client) (any, error) { return nil, c.Ready(ctx) }, nil},
 	} {

@@ -25,19 +25,22 @@ type Page[T any] struct {
 	NextCursor string `json:"next_cursor"`
 }
 
-// A Graph is one graph; lists leave Checks, Draft and DraftProblems out.
+// A Graph is one graph; lists leave ReadySince, Checks, Draft and DraftProblems
+// out.
 type Graph struct {
-	Name          string            `json:"name"`
-	Description   string            `json:"description"`
-	Labels        map[string]string `json:"labels"`
-	Active        bool              `json:"active"`
-	Ready         bool              `json:"ready"`
-	Version       int               `json:"version"`
-	CreatedAt     time.Time         `json:"created_at"`
-	UpdatedAt     time.Time         `json:"updated_at"`
-	Checks        []Check           `json:"checks"`
-	Draft         json.RawMessage   `json:"draft"`
-	DraftProblems []ProblemError    `json:"draft_problems"`
+	Name        string            `json:"name"`
+	Description string            `json:"description"`
+	Labels      map[string]string `json:"labels"`
+	Active      bool              `json:"active"`
+	Ready       bool              `json:"ready"`
+	Version     int               `json:"version"`
+	CreatedAt   time.Time         `json:"created_at"`
+	UpdatedAt   time.Time         `json:"updated_at"`
+	// ReadySince is when Ready became what it is, nil while the graph is OFF.
+	ReadySince    *time.Time      `json:"ready_since"`
+	Checks        []Check         `json:"checks"`
+	Draft         json.RawMessage `json:"draft"`
+	DraftProblems []ProblemError  `json:"draft_problems"`
 }
 
 // A Check is one part of readiness.

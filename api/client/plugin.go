@@ -2,9 +2,17 @@ package client
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
+)
+
+const (
+	jsonType    = "application/json"
+	programType = "application/octet-stream"
 )
 
 // A Plugin is one plugin file and how it is.
@@ -15,10 +23,21 @@ type Plugin struct {
 	Version  string          `json:"version"`
 	Digest   string          `json:"digest"`
 	Health   Health          `json:"health"`
+	Usage    PluginUsage     `json:"usage"`
 	Needs    Needs           `json:"needs"`
 	Triggers []string        `json:"triggers"`
 	Actions  []string        `json:"actions"`
 	Previous []PluginRelease `json:"previous"`
+}
+
+// PluginUsage is what a plugin has used since it was loaded: CPU is a time such
+// as "1.2s", Memory what it holds now, in bytes.
+type PluginUsage struct {
+	Calls    uint64 `json:"calls"`
+	Failures uint64 `json:"failures"`
+	Restarts uint64 `json:"restarts"`
+	CPU      string `json:"cpu"`
+	Memory   int64  `json:"memory"`
 }
 
 // Health is how a plugin is: State is "ready", "loading", "failed", "held",
@@ -48,14 +67,16 @@ type PluginUse struct {
 
 // A PluginLog is one line of a plugin's log.
 type PluginLog struct {
-	At    time.Time `json:"at"`
-	Level string    `json:"level"`
-	Text  string    `json:"text"`
+	Number uint64    `json:"number"`
+	At     time.Time `json:"at"`
+	Level  string    `json:"level"`
+	Text   string    `json:"text"`
 }
 
 // A PluginInstall is what an install did or would do.
 type PluginInstall struct {
 	Plugin      Plugin       `json:"plugin"`
+	Reference   string       `json:"reference"`
 	Installed   bool         `json:"installed"`
 	Needs       Needs        `json:"needs"`
 	Impact      PluginImpact `json:"impact"`
@@ -125,32 +146,47 @@ func (c *Client) PluginUses(ctx context.Context, name string) ([]PluginUse, erro
 	return p.Items, err
 }
 
-// PluginLogs gives the last lines that a plugin printed or logged.
-func (c *Client) PluginLogs(ctx context.Context, name string) ([]PluginLog, error) {
-	p, err := get[Page[PluginLog]](ctx, c, nil, "plugins", name, "logs")
+// PluginLogs gives the last lines that a plugin printed or logged; those with a
+// number above after, or all if the server has counted anew since.
+func (c *Client) PluginLogs(ctx context.Context, name string, after uint64) ([]PluginLog, error) {
+	v := url.Values{}
+	if after > 0 {
+		v.Set("after", strconv.FormatUint(after, 10))
+	}
+	p, err := get[Page[PluginLog]](ctx, c, v, "plugins", name, "logs")
 	return p.Items, err
 }
 
 // InstallPlugin installs or upgrades a plugin: a module or a program.
 func (c *Client) InstallPlugin(ctx context.Context, file []byte, o InstallOptions) (PluginInstall, error) {
-	return c.install(ctx, o, file, "plugins")
+	return c.install(ctx, o, file, programType, "plugins")
+}
+
+// InstallReference installs or upgrades the plugin that the server fetches from
+// an OCI registry.
+func (c *Client) InstallReference(ctx context.Context, reference string, o InstallOptions) (PluginInstall, error) {
+	body, err := json.Marshal(map[string]string{"reference": reference})
+	if err != nil {
+		return PluginInstall{}, fmt.Errorf("write request: %w", err)
+	}
+	return c.install(ctx, o, body, jsonType, "plugins")
 }
 
 // AcceptPlugin accepts a plugin's file as it is in the plugins folder now.
 func (c *Client) AcceptPlugin(ctx context.Context, name string, o InstallOptions) (PluginInstall, error) {
-	return c.install(ctx, o, nil, "plugins", name, "accept")
+	return c.install(ctx, o, nil, "", "plugins", name, "accept")
 }
 
 // RollbackPlugin goes back to the release before.
 func (c *Client) RollbackPlugin(ctx context.Context, name string, o InstallOptions) (PluginInstall, error) {
-	return c.install(ctx, o, nil, "plugins", name, "rollback")
+	return c.install(ctx, o, nil, "", "plugins", name, "rollback")
 }
 
-func (c *Client) install(ctx context.Context, o InstallOptions, body []byte, segments ...string) (PluginInstall, error) {
+func (c *Client) install(ctx context.Context, o InstallOptions, body []byte, contentType string, segments ...string) (PluginInstall, error) {
 	var out PluginInstall
 	k := call{method: http.MethodPost, path: path(segments...), query: o.query(), body: body}
 	if body != nil {
-		k.header = http.Header{"Content-Type": {"application/octet-stream"}}
+		k.header = http.Header{"Content-Type": {contentType}}
 	}
 	_, err := c.do(ctx, k, &out)
 	return out, err

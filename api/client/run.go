@@ -29,16 +29,21 @@ func (r Run) Ended() bool { return r.EndedAt != nil }
 
 // A Step is one step of a run.
 type Step struct {
-	ID        string          `json:"id"`
-	Use       string          `json:"use"`
+	ID  string `json:"id"`
+	Use string `json:"use"`
+	// OnFailure: it is of on_failure, whose steps start only when the run has
+	// failed.
+	OnFailure bool            `json:"on_failure"`
 	Status    string          `json:"status"`
 	Handled   bool            `json:"handled"`
 	Output    json.RawMessage `json:"output"`
 	Error     *RunError       `json:"error"`
 	StartedAt *time.Time      `json:"started_at"`
 	EndedAt   *time.Time      `json:"ended_at"`
-	Mapping   []Mapped        `json:"mapping"`
-	Attempts  []Attempt       `json:"attempts"`
+	// Warnings tell people what isn't as the author may think.
+	Warnings []string  `json:"warnings"`
+	Mapping  []Mapped  `json:"mapping"`
+	Attempts []Attempt `json:"attempts"`
 }
 
 // Mapped is one computed place of an action's input: what stands there in the
@@ -57,6 +62,11 @@ type Attempt struct {
 	EndedAt   *time.Time `json:"ended_at"`
 	Error     *RunError  `json:"error"`
 	Exchanges []Exchange `json:"exchanges"`
+	// Warnings are what the connector said at level warn.
+	Warnings []string `json:"warnings"`
+	// Waiting is why a running attempt waits for its turn at a host, "" if it
+	// doesn't; the words are those of WaitReason.
+	Waiting string `json:"waiting"`
 }
 
 // An Exchange is one HTTP request of an action; durations are in microseconds.
@@ -65,16 +75,19 @@ type Exchange struct {
 	URL       string    `json:"url"`
 	Status    int       `json:"status"`
 	StartedAt time.Time `json:"started_at"`
-	DNS       int64     `json:"dns_us"`
-	Connect   int64     `json:"connect_us"`
-	TLS       int64     `json:"tls_us"`
-	FirstByte int64     `json:"first_byte_us"`
-	Total     int64     `json:"total_us"`
-	Reused    bool      `json:"reused"`
-	Sent      int64     `json:"sent"`
-	Received  int64     `json:"received"`
-	Redirects []string  `json:"redirects"`
-	Error     string    `json:"error"`
+	Waited    int64     `json:"waited_us"`
+	// WaitReason is why it waited: concurrency, rate, retry_after, quota or probe.
+	WaitReason string   `json:"wait_reason"`
+	DNS        int64    `json:"dns_us"`
+	Connect    int64    `json:"connect_us"`
+	TLS        int64    `json:"tls_us"`
+	FirstByte  int64    `json:"first_byte_us"`
+	Total      int64    `json:"total_us"`
+	Reused     bool     `json:"reused"`
+	Sent       int64    `json:"sent"`
+	Received   int64    `json:"received"`
+	Redirects  []string `json:"redirects"`
+	Error      string   `json:"error"`
 }
 
 // A RunError is why a run, a step or an attempt failed.
