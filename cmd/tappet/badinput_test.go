@@ -61,7 +61,7 @@ func (s *server) keepRunning(t *testing.T) (stop func() int64) {
 		defer close(done)
 		for ctx.Err() == nil {
 			r, _, err := s.StartRun(ctx, "good", client.Start{
-				Event: fmt.Appendf(nil, `{"body":{"n":%d,"text":"plain"},"headers":{},"query":{},"method":"POST","path":"good","params":{}}`, n.Load()),
+				Event: fmt.Appendf(nil, `{"body":{"n":%d,"text":"plain"},"headers":{},"query":{},"method":"POST","path":"good","params":{},"files":[]}`, n.Load()),
 				Wait:  patience,
 			})
 			switch {

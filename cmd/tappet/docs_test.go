@@ -116,7 +116,7 @@ func quantity(s string) (int64, bool) {
 	number, unit, _ := strings.Cut(s, " ")
 	n, err := strconv.ParseInt(strings.ReplaceAll(number, ",", ""), 10, 64)
 	factor, known := map[string]int64{
-		"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "ms": int64(time.Millisecond), "s": int64(time.Second),
+		"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "ms": int64(time.Millisecond), "s": int64(time.Second),
 		"min": int64(time.Minute), "h": int64(time.Hour), "days": int64(24 * time.Hour),
 	}[unit]
 	return n * factor, err == nil && known

@@ -25,6 +25,7 @@ Only the built-in connectors are known here; a server knows its plugins too
 		Args: cobra.MinimumNArgs(1),
 		RunE: validate,
 	})
+	c.AddCommand(testStepCommand())
 	return c
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"os"
 	"slices"
@@ -11,12 +12,15 @@ import (
 
 	"github.com/tappet-dev/tappet/engine"
 	"github.com/tappet-dev/tappet/internal/egress"
+	"github.com/tappet-dev/tappet/internal/egress/governor"
 	"github.com/tappet-dev/tappet/sdk"
 )
 
 // hosts makes the host of each call over the one guarded transport.
 type hosts struct {
 	egress *egress.Client
+	files  *cabinet // nil: no call keeps files
+	links  *links   // nil: there are no connections
 	log    *slog.Logger
 }
 
@@ -50,12 +54,66 @@ func (h *host) HTTP(ctx context.Context, r *sdk.Request) (*sdk.Response, error) 
 	if err := h.ended(); err != nil {
 		return nil, err
 	}
-	return h.egress.Do(ctx, r, func(x egress.Exchange) { h.call.Record(exchange(x)) })
+	name := h.call.Connection
+	switch {
+	case name == "":
+		return h.send(ctx, nil, r)
+	case h.links == nil: // nothing goes out without what it should be sent with
+		return nil, sdk.Errorf(sdk.Unsupported, "this host has no connections, so the request isn't sent without %q", name)
+	}
+	config, err := h.links.manager.TLS(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return h.links.manager.Do(ctx, name, r, func(ctx context.Context, r *sdk.Request) (*sdk.Response, error) {
+		if err := h.conceal(ctx, name); err != nil {
+			return nil, err
+		}
+		return h.send(ctx, config, r)
+	})
+}
+
+// conceal has the call's records hide the credentials that go out next.
+func (h *host) conceal(ctx context.Context, name string) error {
+	texts, err := h.links.manager.Hidden(ctx, name)
+	for _, text := range texts {
+		h.call.Conceal(text)
+	}
+	return err
+}
+
+// send sends a request; config, if it isn't nil, is the TLS of a connection.
+func (h *host) send(ctx context.Context, config *tls.Config, r *sdk.Request) (*sdk.Response, error) {
+	return h.egress.Send(ctx, r, egress.Call{
+		TLS:   config,
+		Group: int64(h.call.Graph), Record: func(x egress.Exchange) { h.call.Record(exchange(x)) },
+		Capture: h.capture(),
+		Waiting: func(why governor.Why) {
+			if h.call.Waiting != nil {
+				h.call.Waiting(string(why))
+			}
+		},
+	})
+}
+
+// capture hands on what crossed the wire, if somebody asks.
+func (h *host) capture() func(egress.Capture) {
+	if h.call.Capture == nil {
+		return nil
+	}
+	return func(c egress.Capture) {
+		list := make([]engine.Capture, len(c.Hops))
+		for i, x := range c.Hops {
+			list[i] = engine.Capture(x)
+		}
+		h.call.Capture(list)
+	}
 }
 
 func exchange(x egress.Exchange) engine.Exchange {
 	return engine.Exchange{
 		Method: x.Method, URL: x.URL, Status: x.Status, Started: x.Started.Truncate(time.Millisecond).UTC(),
+		Waited: x.Waited.Microseconds(), WaitReason: x.WaitReason,
 		DNS: x.DNS.Microseconds(), Connect: x.Connect.Microseconds(), TLS: x.TLS.Microseconds(),
 		FirstByte: x.FirstByte.Microseconds(), Total: x.Total.Microseconds(),
 		Reused: x.Reused, Sent: x.Sent, Received: x.Received, Redirects: x.Redirects, Error: x.Error,
@@ -74,6 +132,9 @@ func (h *host) Log(ctx context.Context, level sdk.Level, msg string, args ...any
 	case sdk.Info:
 	case sdk.Warn:
 		lv = slog.LevelWarn
+		if h.call.Warn != nil {
+			h.call.Warn(msg, args...)
+		}
 	case sdk.Fault:
 		lv = slog.LevelError
 	}
@@ -81,23 +142,40 @@ func (h *host) Log(ctx context.Context, level sdk.Level, msg string, args ...any
 	if !h.call.Run.IsZero() {
 		log = log.With("run", h.call.Run, "step", h.call.Step)
 	}
-	log.Log(ctx, lv, msg, args...)
+	hidden := make([]any, len(args))
+	for i, a := range args {
+		hidden[i] = h.call.Hide(a)
+	}
+	if s, ok := h.call.Hide(msg).(string); ok {
+		log.Log(ctx, lv, s, hidden...)
+	}
 }
 
-// Secret implements sdk.Host: it reads TAPPET_SECRET_<NAME>.
-func (h *host) Secret(_ context.Context, name string) (string, error) {
+// Secret implements sdk.Host. A name that a plugin declares may have a dash,
+// which counts as an underscore.
+func (h *host) Secret(ctx context.Context, name string) (string, error) {
 	if err := h.ended(); err != nil {
 		return "", err
 	}
-	if !slices.Contains(h.call.Connector.Needs.Secrets, name) {
+	if !slices.Contains(h.call.Connector.Needs.Secrets, name) && !slices.Contains(h.call.Secrets, name) {
 		return "", sdk.Errorf(sdk.Denied, "the connector %s doesn't declare the secret %q", h.call.Connector.Name, name)
 	}
-	env := "TAPPET_SECRET_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-	v, ok := os.LookupEnv(env)
-	if !ok {
-		return "", sdk.Errorf(sdk.NotFound, "the secret %q isn't set: give it in the environment variable %s", name, env)
+	return h.call.Secret(ctx, strings.ReplaceAll(name, "-", "_"))
+}
+
+// environmentSecrets reads the secret forms from TAPPET_SECRET_FORMS.
+type environmentSecrets struct{}
+
+var _ engine.Secrets = environmentSecrets{}
+
+// Secret implements engine.Secrets.
+func (environmentSecrets) Secret(_ context.Context, name string) ([]byte, error) {
+	env := "TAPPET_SECRET_" + strings.ToUpper(name)
+	v := os.Getenv(env)
+	if v == "" {
+		return nil, sdk.Errorf(sdk.NotFound, "the secret %q isn't set: give it in the environment variable %s of the server", name, env)
 	}
-	return v, nil
+	return []byte(v), nil
 }
 
 // State implements sdk.Host.

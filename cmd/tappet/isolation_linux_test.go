@@ -9,11 +9,13 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/tappet-dev/tappet/api/client"
 )
@@ -33,8 +35,14 @@ func TestIsolation(t *testing.T) {
 	}
 	f := newField(t)
 	stop := f.load()
-	f.killProcesses(kills)
-	f.killInstances(kills)
+	f.phase("load alone", func() {
+		for range kills {
+			f.carries("native")
+			f.carries("wasm")
+		}
+	})
+	f.phase("processes killed", func() { f.killProcesses(kills) })
+	f.phase("instances killed", func() { f.killInstances(kills) })
 	stop()
 	f.s.idle(t)
 	f.verdict(kills)
@@ -59,8 +67,26 @@ type field struct {
 	// refused counts letters that were told to come again.
 	refused atomic.Int64
 	// bystanders counts the requests that no plugin has to do with; failed is
-	// how many of them were not taken.
+	// how many of them were not taken, took how long each of this phase took.
 	bystanders, failed atomic.Int64
+	took               []time.Duration
+}
+
+// phase tells how the bystander fared meanwhile.
+func (f *field) phase(name string, do func()) {
+	f.t.Helper()
+	f.mu.Lock()
+	f.took = nil
+	f.mu.Unlock()
+	began := time.Now()
+	do()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	slices.Sort(f.took)
+	if n := len(f.took); n > 0 {
+		f.t.Logf("%s: %.0f requests/s to the bystander, p50 %s, p99 %s, longest %s", name,
+			float64(n)/time.Since(began).Seconds(), f.took[n/2], f.took[n*99/100], f.took[n-1])
+	}
 }
 
 func newField(t *testing.T) *field {
@@ -113,10 +139,14 @@ func (f *field) load() (stop func()) {
 	}
 	wg.Go(func() {
 		for ctx.Err() == nil {
+			began := time.Now()
 			status, _, err := f.post(ctx, "bystander", []byte(`{}`))
 			if ctx.Err() != nil {
 				return
 			}
+			f.mu.Lock()
+			f.took = append(f.took, time.Since(began))
+			f.mu.Unlock()
 			f.bystanders.Add(1)
 			if err != nil || status != http.StatusAccepted {
 				f.failed.Add(1)

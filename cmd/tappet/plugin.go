@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"text/tabwriter"
@@ -25,7 +26,7 @@ new, build and test need the Go toolchain and no server. The others call one:
 	}
 	c.AddCommand(
 		pluginNewCommand(), pluginBuildCommand(), pluginTestCommand(), pluginDevCommand(), pluginInstallCommand(),
-		pluginListCommand(), pluginLogsCommand(), pluginRemoveCommand(),
+		pluginListCommand(), pluginLogsCommand(), pluginRemoveCommand(), pluginCheckCommand(), pluginOptionsCommand(),
 		pluginReleaseCommand("accept", "Accept a plugin's file that has changed in the plugins folder", (*client.Client).AcceptPlugin),
 		pluginReleaseCommand("rollback", "Go back to the release before", (*client.Client).RollbackPlugin),
 		pluginSwitchCommand("disable", "Switch a plugin off, until it is enabled", (*client.Client).DisablePlugin),
@@ -60,7 +61,7 @@ func (r *remote) client(c *cobra.Command) (*client.Client, error) {
 func pluginListCommand() *cobra.Command {
 	var r remote
 	c := &cobra.Command{
-		Use: "list", Short: "List the plugins with their health", Args: cobra.NoArgs,
+		Use: "list", Short: "List the plugins with their health and what they use", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, err := r.client(c)
 			if err != nil {
@@ -71,13 +72,15 @@ func pluginListCommand() *cobra.Command {
 				return err
 			}
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "NAME\tVERSION\tKIND\tSTATE\tFILE\tNOTE")
+			fmt.Fprintln(w, "NAME\tVERSION\tKIND\tSTATE\tCALLS\tFAILED\tRESTARTS\tCPU\tMEMORY\tFILE\tNOTE")
 			for _, p := range found {
 				note := p.Health.Reason
 				if note == "" && p.Health.Refused > 0 {
 					note = fmt.Sprintf("%d events refused, the last: %s", p.Health.Refused, p.Health.Refusal)
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", p.Name, p.Version, p.Kind, p.Health.State, p.File, printable(note))
+				u := p.Usage
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%.1f MiB\t%s\t%s\n", p.Name, printable(p.Version), p.Kind, p.Health.State,
+					u.Calls, u.Failures, u.Restarts, u.CPU, float64(u.Memory)/(1<<20), p.File, printable(note))
 			}
 			return w.Flush()
 		},
@@ -88,6 +91,7 @@ func pluginListCommand() *cobra.Command {
 
 func pluginLogsCommand() *cobra.Command {
 	var r remote
+	var follow bool
 	c := &cobra.Command{
 		Use: "logs NAME", Short: "Show the last lines that a plugin printed or logged", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -95,18 +99,63 @@ func pluginLogsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			lines, err := s.PluginLogs(c.Context(), args[0])
-			if err != nil {
+			l := logReader{client: s, name: args[0]}
+			if err := l.show(c.Context(), c.OutOrStdout()); err != nil || !follow {
 				return err
 			}
-			for _, l := range lines {
-				fmt.Fprintln(c.OutOrStdout(), logLine(l))
-			}
-			return nil
+			return again(c.Context(), c.ErrOrStderr(), func(ctx context.Context) error { return l.show(ctx, c.OutOrStdout()) })
 		},
 	}
 	r.flags(c)
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new lines until Ctrl-C")
 	return c
+}
+
+// A logReader shows each line of a plugin's log once.
+type logReader struct {
+	client *client.Client
+	name   string
+	last   uint64 // the number of the last line that was shown
+}
+
+func (l *logReader) show(ctx context.Context, out io.Writer) error {
+	lines, err := l.client.PluginLogs(ctx, l.name, l.last)
+	if err != nil {
+		return err
+	}
+	for _, x := range lines {
+		l.last = x.Number
+		fmt.Fprintln(out, logLine(x))
+	}
+	return nil
+}
+
+// glance is how often a command that follows asks its server for news.
+const glance = 300 * time.Millisecond
+
+// again calls fn at each glance until ctx ends. A failure is told, once for as
+// long as it lasts: a server that is started anew is found again.
+func again(ctx context.Context, out io.Writer, fn func(context.Context) error) error {
+	t := time.NewTicker(glance)
+	defer t.Stop()
+	told := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		err := fn(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil {
+			told = ""
+		} else if text := err.Error(); text != told {
+			told = text
+			fmt.Fprintln(out, printable(text))
+		}
+	}
 }
 
 func logLine(l client.PluginLog) string {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -34,11 +33,11 @@ before serves on.`,
 			if err != nil {
 				return err
 			}
-			dir, name, err := pluginFolder(args)
+			p, err := openProject(args)
 			if err != nil {
 				return err
 			}
-			d := &developer{client: s, out: c.OutOrStdout(), dir: dir, file: wasmFile(name), left: events, runs: map[string]bool{}}
+			d := &developer{client: s, out: c.OutOrStdout(), project: p, left: events, runs: map[string]bool{}, log: logReader{client: s}}
 			return d.run(c.Context())
 		},
 	}
@@ -49,20 +48,18 @@ before serves on.`,
 
 // A developer is one session of plugin dev.
 type developer struct {
-	client    *client.Client
-	out       io.Writer
-	dir, file string
-	name      string          // the connector's, once it was installed
-	left      int             // events to come before the end; 0: no end
-	runs      map[string]bool // seen
-	logged    time.Time       // of the last line that was shown
+	client  *client.Client
+	out     io.Writer
+	project project
+	name    string          // the connector's, once it was installed
+	left    int             // events to come before the end; 0: no end
+	runs    map[string]bool // seen
+	log     logReader
+	told    string // the last failure to get news
 }
 
 // quiet is how long the source must be left alone before it is built.
 const quiet = 200 * time.Millisecond
-
-// glance is how often the server is asked for news.
-const glance = 300 * time.Millisecond
 
 var errEnough = errors.New("all the events that were asked for have come")
 
@@ -72,11 +69,10 @@ func (d *developer) run(ctx context.Context) error {
 		return fmt.Errorf("watch the source: %w", err)
 	}
 	defer func() { _ = w.Close() }() // nothing more is wanted of it
-	if err := w.Add(d.dir); err != nil {
+	if err := w.Add(d.project.dir); err != nil {
 		return fmt.Errorf("watch the source: %w", err)
 	}
 	// What was there before isn't news.
-	d.logged = time.Now()
 	if err := d.remember(ctx); err != nil {
 		return err
 	}
@@ -98,7 +94,7 @@ func (d *developer) run(ctx context.Context) error {
 			if !ok {
 				return nil
 			}
-			if isSource(e.Name) {
+			if d.project.isSource(e.Name) {
 				changed.Reset(quiet)
 			}
 		case err, ok := <-w.Errors:
@@ -115,22 +111,34 @@ func (d *developer) run(ctx context.Context) error {
 			if errors.Is(err, errEnough) {
 				return nil
 			}
-			if err != nil && ctx.Err() == nil {
+			if err != nil && d.left > 0 && ctx.Err() == nil {
 				return err
 			}
+			d.tell(ctx, err)
 		}
 	}
 }
 
-func isSource(path string) bool {
-	name := filepath.Base(path)
-	return !strings.HasPrefix(name, ".") && slices.Contains([]string{".go", ".mod", ".yaml"}, filepath.Ext(name))
+// tell says that there is no news and why, once for as long as it lasts: a server
+// that is started anew is found again.
+func (d *developer) tell(ctx context.Context, err error) {
+	text := ""
+	if err != nil && ctx.Err() == nil {
+		text = err.Error()
+	}
+	if text != "" && text != d.told {
+		fmt.Fprintln(d.out, printable(text))
+	}
+	d.told = text
 }
 
-// remember notes the runs that are there already.
+// remember notes the runs and the lines that are there already.
 func (d *developer) remember(ctx context.Context) error {
-	name := strings.TrimSuffix(filepath.Base(d.file), ".wasm")
-	runs, err := d.news(ctx, name)
+	d.log.name = d.project.name
+	runs, err := d.news(ctx, d.log.name)
+	if err == nil {
+		err = d.log.show(ctx, io.Discard)
+	}
 	if client.Is(err, "not_found") {
 		return nil
 	}
@@ -143,10 +151,10 @@ func (d *developer) remember(ctx context.Context) error {
 // deploy builds the plugin, installs it, and turns its graph ON.
 func (d *developer) deploy(ctx context.Context) error {
 	began := time.Now()
-	if err := buildPlugin(ctx, d.dir, d.file); err != nil {
+	if err := d.project.build(ctx, d.project.module()); err != nil {
 		return err
 	}
-	b, err := os.ReadFile(filepath.Join(d.dir, d.file))
+	b, err := os.ReadFile(filepath.Join(d.project.dir, d.project.module()))
 	if err != nil {
 		return err
 	}
@@ -157,7 +165,7 @@ func (d *developer) deploy(ctx context.Context) error {
 	d.name = done.Plugin.Name
 	tellImpact(d.out, done)
 	fmt.Fprintf(d.out, "%s %s is %s, %s after the save\n", d.name, printable(done.Plugin.Version), done.Plugin.Health.State, time.Since(began).Round(10*time.Millisecond))
-	src, err := os.ReadFile(filepath.Join(d.dir, "graph.yaml"))
+	src, err := os.ReadFile(filepath.Join(d.project.dir, "graph.yaml"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -179,15 +187,9 @@ func (d *developer) show(ctx context.Context) error {
 	if d.name == "" {
 		return nil
 	}
-	lines, err := d.client.PluginLogs(ctx, d.name)
-	if err != nil {
+	d.log.name = d.name
+	if err := d.log.show(ctx, d.out); err != nil {
 		return err
-	}
-	for _, l := range lines {
-		if l.At.After(d.logged) {
-			d.logged = l.At
-			fmt.Fprintln(d.out, logLine(l))
-		}
 	}
 	runs, err := d.news(ctx, d.name)
 	if err != nil {
@@ -196,6 +198,10 @@ func (d *developer) show(ctx context.Context) error {
 	for _, r := range slices.Backward(runs) {
 		if d.runs[r.ID] {
 			continue
+		}
+		// A list leaves the events out.
+		if r, err = d.client.Run(ctx, r.ID); err != nil {
+			return err
 		}
 		d.runs[r.ID] = true
 		fmt.Fprintf(d.out, "event of %s, run %s: %s\n", r.Graph, r.ID, printable(string(r.Event)))

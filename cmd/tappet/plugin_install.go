@@ -24,19 +24,26 @@ func pluginInstallCommand() *cobra.Command {
 	var o client.InstallOptions
 	var tag string
 	c := &cobra.Command{
-		Use:   "install FILE",
+		Use:   "install FILE|REFERENCE",
 		Short: "Install or upgrade a plugin",
 		Long: `Install or upgrade a plugin.
 
 FILE is a WebAssembly module, a program for the server's machine, or an OCI image
-layout that holds one: a folder or a .tar. What the plugin needs is shown and
+layout that holds one: a folder or a .tar. A REFERENCE, registry.example.com/team/feed:1.2.0
+or …@sha256:…, is of an image in an OCI registry, which the server fetches, with the
+credentials of its own --registry-auth-file. What the plugin needs is shown and
 granted by a yes, or by --grant. An upgrade tells what it changes; one that breaks
 a graph that is ON is refused, unless --force.`,
+		Example: `  tappet plugin install build/feed.wasm
+  tappet plugin install registry.example.com/team/feed:1.2.0`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := r.client(c)
 			if err != nil {
 				return err
+			}
+			if _, err := os.Stat(args[0]); err != nil && oci.IsReference(args[0]) {
+				return installReference(c, s, args[0], o)
 			}
 			b, err := readPlugin(c.Context(), args[0], tag)
 			if err != nil {
@@ -52,6 +59,19 @@ a graph that is ON is refused, unless --force.`,
 	c.Flags().StringVar(&o.Digest, "digest", "", "the SHA-256 that the file must have, in hexadecimal")
 	c.Flags().StringVar(&tag, "tag", "", "which image of an OCI layout; needed where there are several")
 	return c
+}
+
+// installReference installs what the reference means when it is first asked for:
+// a tag that is moved meanwhile brings nothing else.
+func installReference(c *cobra.Command, s *client.Client, reference string, o client.InstallOptions) error {
+	return install(c, o, func(ctx context.Context, o client.InstallOptions) (client.PluginInstall, error) {
+		done, err := s.InstallReference(ctx, reference, o)
+		if err == nil && done.Reference != reference {
+			reference = done.Reference
+			fmt.Fprintf(c.OutOrStdout(), "fetched %s\n", reference)
+		}
+		return done, err
+	})
 }
 
 func installFlags(c *cobra.Command, o *client.InstallOptions) {

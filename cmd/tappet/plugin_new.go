@@ -1,20 +1,22 @@
 package main
 
 import (
-	"context"
+	"bytes"
 	"embed"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"text/template"
 
 	"github.com/spf13/cobra"
+
+	bindings "github.com/tappet-dev/tappet/examples/plugins"
 )
 
 // skeleton is what a new plugin begins with; "NAME" in it is the plugin's name.
@@ -26,15 +28,18 @@ var skeleton embed.FS
 const modulePath = "github.com/tappet-dev/tappet"
 
 func pluginNewCommand() *cobra.Command {
-	var sdk string
+	var sdk, lang string
 	c := &cobra.Command{
 		Use:   "new NAME",
 		Short: "Write a new plugin into a folder of its name",
-		Long: `Write a new plugin into a folder of its name: a trigger in Go, its test, and a graph
-that uses it. NAME begins with a letter and has a-z, 0-9 and _.
+		Long: `Write a new plugin into a folder of its name: a trigger, and a graph that uses it; in
+Go with its test. NAME begins with a letter and has a-z, 0-9 and _.
 
-The sdk isn't published yet: the plugin is built with a checkout of Tappet, which is
-looked for where this program was built, and upwards from here; --sdk names it.`,
+A release of this program has the plugin built with the module of its own version.
+Another build has it built with a checkout of Tappet, which is looked for where this
+program was built, and upwards from here; --sdk names it.
+
+C needs clang and lld to be built; AssemblyScript needs its compiler, asc, from npm.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := environment(c.Flags()); err != nil {
@@ -44,18 +49,25 @@ looked for where this program was built, and upwards from here; --sdk names it.`
 			if !regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`).MatchString(name) {
 				return usageError{fmt.Errorf("%q is no name of a plugin: it begins with a-z and has a-z, 0-9 and _, at most 64", name)}
 			}
-			from, err := checkout(sdk)
-			if err != nil {
-				return err
+			if !slices.ContainsFunc(languages(), func(l language) bool { return l.name == lang }) {
+				return usageError{fmt.Errorf("--lang %q: use go, c or assemblyscript", lang)}
 			}
-			if err := writePlugin(c.Context(), name, from); err != nil {
+			from := ""
+			if lang == "go" && (sdk != "" || !isRelease(version)) {
+				var err error
+				if from, err = checkout(sdk); err != nil {
+					return err
+				}
+			}
+			if err := writePlugin(name, lang, from); err != nil {
 				return err
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%s is there. Build it, install it and see its events, again at each save:\n  tappet plugin dev %s\n", name, name)
 			return nil
 		},
 	}
-	c.Flags().StringVar(&sdk, "sdk", "", "folder of a checkout of Tappet")
+	c.Flags().StringVar(&sdk, "sdk", "", "folder of a checkout of Tappet, for Go")
+	c.Flags().StringVar(&lang, "lang", "go", "go, c or assemblyscript")
 	return c
 }
 
@@ -96,8 +108,9 @@ func isCheckout(dir string) bool {
 	return err == nil && strings.HasPrefix(string(b), "module "+modulePath+"\n")
 }
 
-// writePlugin writes the skeleton into a new folder.
-func writePlugin(ctx context.Context, name, sdk string) (err error) {
+// writePlugin writes the skeleton of a language into a new folder. What it is
+// built with, of Go, is a checkout, or a released version if that is "".
+func writePlugin(name, lang, checkout string) (err error) {
 	if err := os.Mkdir(name, 0o755); err != nil {
 		return fmt.Errorf("make the plugin's folder: %w", err)
 	}
@@ -106,107 +119,72 @@ func writePlugin(ctx context.Context, name, sdk string) (err error) {
 			_ = os.RemoveAll(name) // nothing of it is older than this call
 		}
 	}()
-	t, err := template.New("").Delims("<<", ">>").ParseFS(skeleton, "skeleton/*")
+	t, err := template.New("").Delims("<<", ">>").ParseFS(skeleton, "skeleton/"+lang+"/*")
 	if err != nil {
 		return fmt.Errorf("read the skeleton: %w", err)
 	}
+	files := map[string][]byte{}
 	for _, file := range t.Templates() {
 		if file.Name() == "" {
 			continue
 		}
-		var b strings.Builder
+		var b bytes.Buffer
 		if err := file.Execute(&b, struct{ Name string }{name}); err != nil {
 			return fmt.Errorf("write %s: %w", file.Name(), err)
 		}
-		target := filepath.Join(name, strings.Replace(strings.TrimSuffix(file.Name(), ".tmpl"), "gitignore", ".gitignore", 1))
-		if err := os.WriteFile(target, []byte(b.String()), 0o644); err != nil {
+		files[strings.Replace(strings.TrimSuffix(file.Name(), ".tmpl"), "gitignore", ".gitignore", 1)] = b.Bytes()
+	}
+	switch lang {
+	case "c":
+		files["tappet.h"] = bindings.C()
+	case "assemblyscript":
+		files["tappet.ts"] = bindings.AssemblyScript()
+	case "go":
+		if err := goModule(files, name, checkout); err != nil {
 			return err
 		}
 	}
-	// The checkout's own requirements, so that nothing has to be looked up.
-	for _, file := range []string{"go.mod", "go.sum"} {
-		b, err := os.ReadFile(filepath.Join(sdk, file))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(name, file), b, 0o644)
-		}
-		if err != nil {
+	for file, b := range files {
+		if err := os.WriteFile(filepath.Join(name, file), b, 0o644); err != nil {
 			return err
 		}
-	}
-	return toolchain(ctx, name, nil, io.Discard, "mod", "edit", "-module="+name, "-require="+modulePath+"@v0.0.0",
-		"-replace="+modulePath+"="+sdk)
-}
-
-// toolchain runs the go command in a folder.
-func toolchain(ctx context.Context, dir string, env []string, out io.Writer, args ...string) error {
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = out, &said
-	err := cmd.Run()
-	switch {
-	case errors.Is(err, exec.ErrNotFound):
-		return errors.New("the Go toolchain is needed and isn't on the PATH: see https://go.dev/dl")
-	case err != nil:
-		return fmt.Errorf("go %s: %w\n%s", args[0], err, strings.TrimSpace(said.String()))
 	}
 	return nil
 }
 
-func pluginBuildCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "build [FOLDER]", Short: "Build a plugin: build/NAME.wasm and build/NAME", Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			dir, name, err := pluginFolder(args)
-			if err != nil {
-				return err
-			}
-			for _, target := range []string{wasmFile(name), filepath.Join("build", name)} {
-				if err := buildPlugin(c.Context(), dir, target); err != nil {
-					return err
-				}
-				fmt.Fprintln(c.OutOrStdout(), filepath.Join(dir, target))
-			}
-			return nil
-		},
+// goModule adds go.mod, and go.sum where it is known.
+func goModule(files map[string][]byte, name, checkout string) error {
+	if checkout == "" {
+		files["go.mod"] = fmt.Appendf(nil, "module %s\n\ngo %s\n\nrequire %s %s\n", name, goVersion(), modulePath, version)
+		return nil
 	}
+	// The checkout's own requirements, so that nothing has to be looked up.
+	for _, file := range []string{"go.mod", "go.sum"} {
+		b, err := os.ReadFile(filepath.Join(checkout, file))
+		if err != nil {
+			return err
+		}
+		files[file] = b
+	}
+	rest, ok := strings.CutPrefix(string(files["go.mod"]), "module "+modulePath+"\n")
+	if !ok {
+		return fmt.Errorf("%s is no checkout of %s", checkout, modulePath)
+	}
+	files["go.mod"] = fmt.Appendf(nil, "module %s\n%s\nrequire %s v0.0.0\n\nreplace %s => %s\n", name, rest, modulePath, modulePath, strconv.Quote(checkout))
+	return nil
 }
 
-func wasmFile(name string) string { return filepath.Join("build", name+".wasm") }
-
-func buildPlugin(ctx context.Context, dir, target string) error {
-	env := []string{"CGO_ENABLED=0"}
-	if strings.HasSuffix(target, ".wasm") {
-		env = []string{"GOOS=wasip1", "GOARCH=wasm"}
+// goVersion is the version of Go that this program was built with, without its
+// patch.
+func goVersion() string {
+	if v := regexp.MustCompile(`^go(\d+\.\d+)`).FindStringSubmatch(runtime.Version()); v != nil {
+		return v[1] + ".0"
 	}
-	return toolchain(ctx, dir, env, io.Discard, "build", "-trimpath", "-ldflags=-s -w", "-o", target, ".")
+	return "1.26.0"
 }
 
-func pluginTestCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "test [FOLDER]", Short: "Run a plugin's tests, the conformance kit among them", Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			dir, _, err := pluginFolder(args)
-			if err != nil {
-				return err
-			}
-			return toolchain(c.Context(), dir, nil, c.OutOrStdout(), "test", "./...")
-		},
-	}
-}
-
-// pluginFolder gives the folder of a plugin's source and its base name.
-func pluginFolder(args []string) (dir, name string, err error) {
-	dir = "."
-	if len(args) > 0 {
-		dir = args[0]
-	}
-	full, err := filepath.Abs(dir)
-	if err != nil {
-		return "", "", err
-	}
-	if found, _ := filepath.Glob(filepath.Join(full, "*.go")); len(found) == 0 {
-		return "", "", fmt.Errorf("%s holds no Go files: name a plugin's folder, or make one with tappet plugin new", dir)
-	}
-	return full, filepath.Base(full), nil
+// isRelease says whether a version is one of the module, which a plugin can
+// require.
+func isRelease(version string) bool {
+	return regexp.MustCompile(`^v\d+\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?$`).MatchString(version)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 
 	"github.com/tappet-dev/tappet/api"
 	"github.com/tappet-dev/tappet/engine"
@@ -28,6 +30,9 @@ func pluginInfo(p plugins.Info) api.PluginInfo {
 		Name: p.Name, File: p.File, Kind: string(p.Kind), Digest: p.Digest, Version: p.Version,
 		State: string(p.Health.State), Reason: p.Health.Reason, Since: p.Health.Since,
 		Crashes: p.Health.Crashes, Refused: p.Health.Refused, Refusal: p.Health.Refusal,
+		Usage: api.PluginUsage{
+			Calls: p.Usage.Calls, Failures: p.Usage.Failures, Restarts: p.Usage.Restarts, CPU: p.Usage.CPU, Memory: p.Usage.Memory,
+		},
 		Needs: p.Needs,
 	}
 	for i := range p.Triggers {
@@ -52,13 +57,19 @@ func (r *registry) Plugin(name string) (api.PluginInfo, error) {
 }
 
 // PluginLogs implements api.Plugins.
-func (r *registry) PluginLogs(name string) ([]api.PluginLine, error) {
+func (r *registry) PluginLogs(name string, after uint64) ([]api.PluginLine, error) {
 	if _, err := r.Plugin(name); err != nil {
 		return nil, err
 	}
+	lines := r.plugins.Logs(name)
+	if n := len(lines); n > 0 && lines[n-1].Number < after {
+		after = 0
+	}
 	var out []api.PluginLine
-	for _, l := range r.plugins.Logs(name) {
-		out = append(out, api.PluginLine{At: l.At, Level: string(l.Level), Text: l.Text})
+	for _, l := range lines {
+		if l.Number > after {
+			out = append(out, api.PluginLine{Number: l.Number, At: l.At, Level: string(l.Level), Text: l.Text})
+		}
 	}
 	return out, nil
 }
@@ -150,7 +161,67 @@ func (k candidate) Connector() engine.Connector {
 func (k candidate) Ungranted() sdk.Needs { return k.of.Ungranted() }
 
 // Commit implements api.PluginCandidate.
-func (k candidate) Commit() error { return pluginError("install plugin", k.of.Commit()) }
+func (k candidate) Commit(publish func() error) error {
+	return pluginError("install plugin", k.of.Upgrade(publish))
+}
 
 // Close implements api.PluginCandidate.
 func (k candidate) Close() error { return pluginError("give plugin up", k.of.Close()) }
+
+// An upgrader decides about candidates that nobody asked for: files of the
+// plugins folder that have changed, and upgrades that were cut short.
+type upgrader struct {
+	// started closes when engine runs; no candidate is looked at before.
+	started chan struct{}
+	engine  *engine.Engine
+	log     *slog.Logger
+}
+
+// upgrade is plugins.Options.Upgrade: it takes what breaks no graph that is ON,
+// and what was decided already.
+func (u *upgrader) upgrade(ctx context.Context, k *plugins.Candidate) error {
+	select {
+	case <-u.started:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	of := candidate{k}
+	c := of.Connector()
+	impact, err := u.engine.Impact(ctx, c)
+	if err != nil {
+		return err
+	}
+	log := u.log.With("plugin", c.Name, "version", c.Version, "digest", c.Digest)
+	for _, x := range impact.Changes {
+		log.Info("a plugin's field has changed", "part", x.Part, "field", x.Field, "change", x.Change, "from", x.From, "to", x.To)
+	}
+	for _, g := range impact.Graphs {
+		log.Info("what a plugin's change does to a graph", "graph", g.Graph, "active", g.Active, "effect", g.Effect, "problems", g.Problems)
+	}
+	if broken := breaking(impact); broken != "" && !k.Unfinished() {
+		return fmt.Errorf("the file has changed and breaks graphs that are ON: %s; what was accepted serves on: "+
+			"change the file or the graphs, or accept it: tappet plugin accept %s --force", broken, c.Name)
+	}
+	republished, err := u.engine.Upgrade(ctx, c, of.Commit)
+	if err == nil {
+		log.Info("a plugin was upgraded", "unfinished", k.Unfinished(), "republished", republished)
+	}
+	return err
+}
+
+// breaking names the active graphs that an upgrade breaks, each with a reason; ""
+// if there is none.
+func breaking(impact engine.Impact) string {
+	const most = 5
+	var out []string
+	for _, g := range impact.Graphs {
+		if !g.Active || g.Effect != engine.Breaks {
+			continue
+		}
+		if len(out) == most {
+			return fmt.Sprintf("%s and %d more", strings.Join(out, "; "), len(impact.Breaking())-most)
+		}
+		out = append(out, fmt.Sprintf("%s (%s)", g.Graph, g.Problems[0].Message))
+	}
+	return strings.Join(out, "; ")
+}

@@ -56,7 +56,7 @@ type docRun struct {
 }
 
 func TestDocuments(t *testing.T) {
-	for _, tool := range []string{"make", "curl", "bash", "go"} {
+	for _, tool := range []string{"make", "curl", "bash", "go", "openssl"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("the documents' commands need %s: %v", tool, err)
 		}
@@ -178,15 +178,21 @@ type exampleRun struct {
 	event string
 	// status is how each step ends, in written order.
 	status []string
+	// fails: so does the run.
+	fails bool
 }
 
 func exampleRuns() map[string]exampleRun {
-	const hook = `{"body":%s,"headers":{},"query":{},"method":"POST","path":"x","params":{}}`
+	const hook = `{"body":%s,"headers":{},"query":{},"method":"POST","path":"x","params":{},"files":[]}`
+	const tick = `{"scheduled_at":"2026-11-24T10:00:00Z"}`
 	return map[string]exampleRun{
-		"task-completed": {fmt.Sprintf(hook, `{"event":"task.reopened","task":{}}`), []string{"skipped"}},
-		"signup":         {fmt.Sprintf(hook, `{"name":" Ada ","email":"ada@example.com"}`), []string{"succeeded", "succeeded", "succeeded"}},
-		// The demo's receiver knows no /status: the page is down.
-		"uptime": {`{"scheduled_at":"2026-11-24T10:00:00Z"}`, []string{"failed", "succeeded"}},
+		"task-completed": {event: fmt.Sprintf(hook, `{"event":"task.reopened","task":{}}`), status: []string{"skipped"}},
+		"signup":         {event: fmt.Sprintf(hook, `{"name":" Ada ","email":"ada@example.com"}`), status: []string{"succeeded", "succeeded", "succeeded"}},
+		// The demo's receiver knows no /tasks, no /status and no /report: there are
+		// none, the page is down, and the notice is sent.
+		"backlog":        {event: tick, status: []string{"succeeded", "succeeded"}},
+		"uptime":         {event: tick, status: []string{"failed", "succeeded"}},
+		"nightly-report": {event: tick, status: []string{"failed", "skipped", "succeeded"}, fails: true},
 	}
 }
 
@@ -209,7 +215,11 @@ func (r *docRun) example(t *testing.T, name string, ask exampleRun) {
 	for _, s := range run.Steps {
 		got = append(got, string(s.Status))
 	}
-	if diff := cmp.Diff(ask.status, got); diff != "" || run.State != "succeeded" {
+	state := "succeeded"
+	if ask.fails {
+		state = "failed"
+	}
+	if diff := cmp.Diff(ask.status, got); diff != "" || run.State != state {
 		t.Errorf("run %s is %s, error %+v (-want +got):\n%s", run.ID, run.State, run.Error, diff)
 	}
 }

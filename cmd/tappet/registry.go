@@ -1,26 +1,28 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/tappet-dev/tappet/connectors"
 	"github.com/tappet-dev/tappet/engine"
 	"github.com/tappet-dev/tappet/plugins"
+	"github.com/tappet-dev/tappet/plugins/oci"
 )
 
 // A registry is every connector there is: the built-in ones and the plugins.
 type registry struct {
 	builtin map[string]engine.Connector
 	plugins *plugins.Catalogue // nil: built-in ones alone
+	images  *oci.Registry      // nil: none is asked for plugins
 }
 
 var _ engine.Connectors = (*registry)(nil)
 
 func newRegistry(p *plugins.Catalogue) *registry {
 	r := &registry{builtin: map[string]engine.Connector{}, plugins: p}
-	for _, c := range connectors.Builtin() {
+	for _, c := range builtin() {
 		r.builtin[c.Name] = engine.Connector{Connector: &c, Origin: "builtin"}
 	}
 	return r
@@ -29,7 +31,7 @@ func newRegistry(p *plugins.Catalogue) *registry {
 // names lists the built-in connectors: no plugin may take them.
 func builtinNames() []string {
 	var out []string
-	for _, c := range connectors.Builtin() {
+	for _, c := range builtin() {
 		out = append(out, c.Name)
 	}
 	return out
@@ -51,6 +53,21 @@ func (r *registry) Connector(name string) (engine.Connector, error) {
 		return engine.Connector{}, &engine.Error{Kind: engine.Unavailable, Op: op, Err: fmt.Errorf("the plugin %q (%s) is %s: %s", name, i.File, i.Health.State, i.Health.Reason)}
 	}
 	return engine.Connector{}, &engine.Error{Kind: engine.NotFound, Op: op, Err: fmt.Errorf("there is no connector %q: no built-in one, and no plugin in the plugins folder", name)}
+}
+
+// At implements engine.Connectors.
+func (r *registry) At(name, digest string) (engine.Connector, error) {
+	if _, ok := r.builtin[name]; ok || digest == "" || r.plugins == nil {
+		return r.Connector(name)
+	}
+	c, kind, err := r.plugins.At(name, digest)
+	switch {
+	case errors.Is(err, plugins.ErrUnknown):
+		return r.Connector(name)
+	case err != nil:
+		return engine.Connector{}, &engine.Error{Kind: engine.Unavailable, Op: "open connector", Err: err}
+	}
+	return engine.Connector{Connector: c, Origin: string(kind), Digest: digest}, nil
 }
 
 // plugin gives a plugin that can be called.

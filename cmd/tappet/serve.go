@@ -20,6 +20,7 @@ import (
 	"github.com/tappet-dev/tappet/engine"
 	"github.com/tappet-dev/tappet/engine/local"
 	"github.com/tappet-dev/tappet/engine/sqlite"
+	"github.com/tappet-dev/tappet/internal/blob"
 	"github.com/tappet-dev/tappet/internal/egress"
 	"github.com/tappet-dev/tappet/plugins"
 )
@@ -79,6 +80,10 @@ func serve(ctx context.Context, s settings, out io.Writer) (err error) {
 		return unlessStopped(ctx, err)
 	}
 	defer listener.Close()
+	url := "http://" + listener.Addr().String()
+	if s.publicURL == "" {
+		s.publicURL = browsable(listener.Addr())
+	}
 	e, err := open(ctx, s, log)
 	if err != nil {
 		return unlessStopped(ctx, err)
@@ -89,16 +94,17 @@ func serve(ctx context.Context, s settings, out io.Writer) (err error) {
 		return err
 	}
 	server, err := api.New(api.Options{
-		Engine: e.engine, Plugins: e.registry, Auth: auth, Ready: e.engine.Ready, Log: log, Version: version,
+		Curl:   curlTool{},
+		Hosts:  func() []api.Host { return hostViews(e.egress.Hosts()) },
+		Engine: e.engine, Plugins: e.registry, Connections: e.links, Secrets: e.vault, PublicURL: s.publicURL, Auth: auth, Ready: e.engine.Ready, Log: log, Version: version,
 		Limits: api.Limits{
-			HookBody: s.hookBody, HookBodies: s.hookBodies, RequestBody: s.requestBody, Read: s.readTimeout, Wait: s.wait, Depth: s.eventDepth,
+			HookBody: s.hookBody, HookBodies: s.hookBodies, HookStream: s.hookStream, HookPace: s.hookPace, RequestBody: s.requestBody, Read: s.readTimeout, Wait: s.wait, Depth: s.eventDepth,
 			Write: s.readTimeout + max(s.wait, s.hookWait) + time.Minute,
 		},
 	})
 	if err != nil {
 		return err
 	}
-	url := "http://" + listener.Addr().String()
 	if fresh && !s.demo && os.Getenv("TAPPET_ADMIN_TOKEN") == "" {
 		fmt.Fprintf(out, "admin token, shown this once: %s\n", token)
 	}
@@ -127,8 +133,13 @@ func listen(ctx context.Context, addr, flag string) (net.Listener, error) {
 // parts are what serve has made, in the order of their making.
 type parts struct {
 	store    *sqlite.Store
+	files    *cabinet
 	egress   *egress.Client
+	images   *egress.Client // of registries
+	vault    *vault
+	links    *links
 	plugins  *plugins.Catalogue
+	upgrader *upgrader
 	registry *registry
 	engine   *engine.Engine
 	drain    time.Duration
@@ -148,7 +159,16 @@ func open(ctx context.Context, s settings, log *slog.Logger) (p *parts, err erro
 	if p.store, err = sqlite.Open(ctx, s.data, sqlite.Options{}); err != nil {
 		return p, err
 	}
-	p.egress = egress.New(egress.Options{Allow: allow})
+	blobs, err := blob.Open(filepath.Join(s.data, "blobs"), blob.Limits{File: s.fileBytes})
+	if err != nil {
+		return p, err
+	}
+	p.files = &cabinet{rows: p.store, blobs: blobs, log: log}
+	out, err := s.egress.options(allow)
+	if err != nil {
+		return p, err
+	}
+	p.egress = egress.New(out)
 	if err := os.MkdirAll(s.plugins, 0o700); err != nil {
 		return p, fmt.Errorf("make plugins folder: %w", err)
 	}
@@ -156,17 +176,23 @@ func open(ctx context.Context, s settings, log *slog.Logger) (p *parts, err erro
 	if err != nil {
 		return p, fmt.Errorf("find this program, which compiles plugins in a process of its own: %w", err)
 	}
+	p.upgrader = &upgrader{started: make(chan struct{}), log: log}
 	if p.plugins, err = plugins.Open(s.plugins, plugins.Options{
+		Upgrade: p.upgrader.upgrade, InUse: p.store.Digests,
 		Reserved: builtinNames(), WorkDir: filepath.Join(s.data, "plugin-work"), Compiler: []string{self}, Log: log,
 	}); err != nil {
 		return p, err
 	}
 	p.registry = newRegistry(p.plugins)
-	runner := local.New(p.store, local.Options{MaxOpen: s.openRuns, Drain: s.drain, Log: log})
+	p.registry.images, p.images = newImages(allow, s.registryAuth)
+	if err := p.credentials(ctx, s, log); err != nil {
+		return p, err
+	}
+	runner := local.New(p.store, local.Options{MaxOpen: s.openRuns, MaxGraph: s.graphRuns, Drain: s.drain, Log: log})
 	p.engine, err = engine.New(engine.Options{
 		Graphs: p.store, Versions: p.store, Runner: runner, History: runner,
-		Connectors: p.registry, Hosts: &hosts{egress: p.egress, log: log}, Log: log,
-		Limits: engine.Limits{EventBytes: s.eventBytes, EventDepth: s.eventDepth, OutputBytes: s.outputBytes, HookWait: s.hookWait, CallTimeout: s.callTimeout},
+		Connectors: p.registry, Hosts: &hosts{egress: p.egress, files: p.files, links: p.links, log: log}, Files: p.store, Blobs: p.files, Secrets: p.vault, Connections: p.links, Keys: p.store, Inbox: p.store, Log: log,
+		Limits: engine.Limits{Expr: s.expr, EventBytes: s.eventBytes, EventDepth: s.eventDepth, OutputBytes: s.outputBytes, HookWait: s.hookWait, CallTimeout: s.callTimeout, ProveEvery: s.proveEvery},
 	})
 	return p, err
 }
@@ -194,6 +220,12 @@ func (p *parts) live(ctx context.Context, srv *http.Server, l net.Listener, then
 		defer cancel()
 		return errors.Join(unlessStopped(ctx, err), p.engine.Stop(end))
 	}
+	p.upgrader.engine = p.engine
+	close(p.upgrader.started)
+	sweeping, stopSweeping := context.WithCancel(ctx)
+	swept := make(chan struct{})
+	go func() { defer close(swept); p.files.sweep(sweeping) }()
+	defer func() { stopSweeping(); <-swept }()
 	failed := make(chan error, 2)
 	go func() { failed <- srv.Serve(l) }()
 	go func() {
@@ -221,8 +253,13 @@ func (p *parts) close() error {
 	if p.plugins != nil {
 		errs = append(errs, p.plugins.Close())
 	}
-	if p.egress != nil {
-		p.egress.Close()
+	if p.links != nil {
+		p.links.manager.Close()
+	}
+	for _, c := range []*egress.Client{p.egress, p.images} {
+		if c != nil {
+			c.Close()
+		}
 	}
 	if p.store != nil {
 		errs = append(errs, p.store.Close())
