@@ -49,10 +49,20 @@ generate: ## Write generated files anew (OpenAPI, golden files stay)
 	$(GO) generate ./...
 
 .PHONY: bench
-bench: build ## W1 of Tappet and of bare Go side by side, then the micro-benchmarks
+bench: build ## W1 beside bare Go, triggers on each pipe, idle plugins, micro-benchmarks
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/bare ./internal/bench/bare
 	$(GO) run ./internal/bench/w1 -tappet bin/tappet -bare bin/bare
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime 200ms ./engine/... ./sdk/... ./connectors/... ./plugins/... ./api/...
+	$(GO) run ./internal/bench/blackhole -tappet bin/tappet
+	CGO_ENABLED=0 $(GO) build -trimpath -tags tappet_bench -o bin/bench/tappet ./cmd/tappet
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/bench/emitter ./internal/bench/emitter/plugin
+	GOOS=wasip1 GOARCH=wasm $(GO) build -trimpath -ldflags '-s -w' -o bin/bench/emitter.wasm ./internal/bench/emitter/plugin
+	$(GO) run ./internal/bench/triggers -rounds 2 -tappet bin/bench/tappet -wasm bin/bench/emitter.wasm -native bin/bench/emitter
+	$(GO) run ./internal/bench/idle -plugins 5 -every 1s -watch 3s -tappet bin/tappet -wasm bin/bench/emitter.wasm -native bin/bench/emitter
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime 200ms ./engine/... ./sdk/... ./connectors/... ./plugins/... ./api/... ./internal/egress/...
+
+.PHONY: bench-files
+bench-files: build ## A file of 2 GiB through webhook and form-data, with the peak of memory
+	$(GO) run ./internal/bench/files -tappet bin/tappet
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME

@@ -35,6 +35,8 @@ func (b builtin) Connector(name string) (engine.Connector, error) {
 	return engine.Connector{}, &engine.Error{Kind: engine.NotFound, Err: errors.New("there is no such connector")}
 }
 
+func (b builtin) At(name, _ string) (engine.Connector, error) { return b.Connector(name) }
+
 func TestGraphsHaveNoProblems(t *testing.T) {
 	t.Parallel()
 	files, err := fs.Glob(examples.Graphs, "graphs/*.yaml")

@@ -47,3 +47,22 @@ func RSS(pid int) (int64, error) {
 	}
 	return pages * int64(os.Getpagesize()), nil
 }
+
+// PeakRSS is the most memory that a process has had resident, in bytes (proc(5),
+// VmHWM).
+func PeakRSS(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read peak memory: %w", err)
+	}
+	_, line, _ := bytes.Cut(b, []byte("VmHWM:"))
+	f := bytes.Fields(line)
+	if len(f) < 2 {
+		return 0, fmt.Errorf("read peak memory: %q", b)
+	}
+	kb, err := strconv.ParseInt(string(f[0]), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read peak memory: %w", err)
+	}
+	return kb << 10, nil
+}

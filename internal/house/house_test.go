@@ -73,24 +73,33 @@ func under(path string, folders ...string) bool {
 
 // doors names the packages that may import a dependency directly.
 var doors = map[string][]string{
-	"go.yaml.in/yaml":                       {"engine/graph"},
-	"github.com/santhosh-tekuri/jsonschema": {"engine/graph"},
-	"github.com/expr-lang/expr":             {"engine/expr"},
-	"github.com/cockroachdb/apd":            {"engine/expr"},
-	"modernc.org/sqlite":                    {"engine/sqlite"},
-	"database/sql":                          {"engine/sqlite"},
-	"github.com/pressly/goose":              {"engine/sqlite"},
-	"github.com/tetratelabs/wazero":         {"plugins/wasm"},
-	"github.com/hashicorp/go-plugin":        {"plugins/native", "sdk/serve", "sdk/wire"},
-	"google.golang.org/grpc":                {"plugins/native", "sdk/serve", "sdk/wire"},
-	"github.com/fsnotify/fsnotify":          {"plugins", "cmd"},
-	"oras.land/oras-go":                     {"plugins/oci"},
-	"github.com/opencontainers/image-spec":  {"plugins/oci"},
-	"github.com/labstack/echo":              {"api"},
-	"github.com/danielgtaylor/huma":         {"api"},
-	"github.com/spf13/cobra":                {"cmd"},
-	"github.com/netresearch/go-cron":        {"sdk/cron"},
-	"testing":                               {"engine/enginetest", "sdk/sdktest", "examples/plugins/trials", "plugins/internal/guest"},
+	"go.yaml.in/yaml":                        {"engine/graph"},
+	"github.com/santhosh-tekuri/jsonschema":  {"engine/graph"},
+	"github.com/expr-lang/expr":              {"engine/expr"},
+	"github.com/cockroachdb/apd":             {"engine/expr"},
+	"modernc.org/sqlite":                     {"engine/sqlite"},
+	"database/sql":                           {"engine/sqlite"},
+	"github.com/pressly/goose":               {"engine/sqlite"},
+	"github.com/tetratelabs/wazero":          {"plugins/wasm"},
+	"github.com/hashicorp/go-plugin":         {"plugins/native", "sdk/serve", "sdk/wire"},
+	"google.golang.org/grpc":                 {"plugins/native", "sdk/serve", "sdk/wire"},
+	"github.com/fsnotify/fsnotify":           {"plugins", "cmd"},
+	"oras.land/oras-go":                      {"plugins/oci"},
+	"github.com/opencontainers/image-spec":   {"plugins/oci"},
+	"github.com/google/go-containerregistry": {}, // a registry for tests
+	"github.com/golang-jwt/jwt":              {"connectors/webhook", "connectors/connection"},
+	"github.com/icholy/digest":               {"connectors/connection"},
+	"github.com/aws/aws-sdk-go-v2":           {"connectors/connection"},
+	"github.com/zitadel/oidc":                {}, // a provider for tests
+	"github.com/labstack/echo":               {"api"},
+	"github.com/danielgtaylor/huma":          {"api"},
+	"github.com/spf13/cobra":                 {"cmd"},
+	"github.com/netresearch/go-cron":         {"sdk/cron"},
+	"github.com/andybalholm/brotli":          {"internal/egress"},
+	"github.com/klauspost/compress":          {"internal/egress"},
+	"golang.org/x/net":                       {"internal/egress"},
+	"github.com/mccutchen/go-httpbin":        {"internal/egress"},
+	"testing":                                {"engine/enginetest", "sdk/sdktest", "examples/plugins/trials", "plugins/internal/guest"},
 }
 
 // arrows names, for a folder and what lies below it, the packages of ours that
@@ -106,19 +115,25 @@ var arrows = map[string][]string{
 	"engine/program":    {"engine/graph", "engine/expr"},
 	"engine/machine":    {"engine/program", "engine/expr"},
 	"engine":            {"engine/graph", "engine/expr", "engine/program", "engine/machine", "sdk", "sdk/cron"},
-	"engine/local":      {"engine", "engine/machine"},
+	"engine/local":      {"engine", "engine/machine", "engine/program"},
 	"engine/sqlite":     {"engine", "engine/machine", "engine/graph"},
-	"engine/enginetest": {"engine", "engine/machine", "engine/graph", "engine/program"},
+	"engine/enginetest": {"engine", "engine/machine", "engine/graph", "engine/program", "sdk"},
 	"connectors":        {"sdk", "sdk/cron"},
-	"plugins":           {"sdk/..."},
-	"internal/egress":   {"sdk"},
-	"internal/bench":    {"api/client"},
-	"sdk/cron":          {},
-	"internal/house":    {},
-	"api/client":        {},
-	"api":               {"engine", "engine/graph", "engine/machine", "engine/expr", "sdk"},
-	"examples":          {"sdk/..."},
-	"examples/graphs":   {},
+	// No connector: it stands between all of them and the transport.
+	"connectors/connection": {"sdk", "internal/seal"},
+	"internal/seal":         {},
+	"plugins":               {"sdk/..."},
+	"internal/blob":         {},
+	"internal/egress":       {"sdk"},
+	"internal/bench":        {"api/client", "internal/bench/emitter"},
+	// A connector of benchmarks, in process and as a plugin.
+	"internal/bench/emitter": {"sdk/..."},
+	"sdk/cron":               {},
+	"internal/house":         {},
+	"api/client":             {},
+	"api":                    {"engine", "engine/graph", "engine/machine", "engine/expr", "sdk"},
+	"examples":               {"sdk/..."},
+	"examples/graphs":        {},
 }
 
 // rule gives the folder of the entry that holds a package.
@@ -210,6 +225,9 @@ func TestGuestLinksNoNetwork(t *testing.T) {
 func TestConnectorsUseSDKAlone(t *testing.T) {
 	t.Parallel()
 	for _, p := range list(t, nil, "./connectors/...") {
+		if path, _ := own(p.ImportPath); path == "connectors/connection" { // has an arrow of its own
+			continue
+		}
 		for _, d := range p.Deps {
 			if to, ours := own(d); ours && !under(to, "connectors", "sdk") {
 				t.Errorf("%s depends on %s", p.ImportPath, to)

@@ -56,9 +56,22 @@ func TestParse(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add("id: 1\nevent: a\rdata: b\r\n\n: c\nretry: 5\n\n")
+	for _, src := range []string{
+		"id: 1\nevent: a\rdata: b\r\n\n: c\nretry: 5\n\n",
+		"\ufeffdata: a\ndata\ndata:b\n\n",             // a mark, and lines without a colon or blank
+		"data: a\r\n\r\ndata: b\r\rdata: c\n\n",       // all ends of lines, also in pairs
+		"id: a\x00b\nid: 7\n\nid\ndata: x\n\n",        // an id with NUL, one without data, one taken back
+		"retry: -1\nretry: 99999999999\nretry: 0\n\n", // waits that aren't taken
+		"event: tick\n\nevent: tick\ndata: \xff\n\n",  // a type without data, and no UTF-8
+		": comment\n:\nfoo: bar\n\ndata: cut o",
+	} {
+		f.Add(src)
+	}
 	f.Fuzz(func(t *testing.T, src string) {
-		got, _, err := blocks(src)
+		got, retry, err := blocks(src)
+		if retry < 0 || retry > 1<<31*time.Millisecond {
+			t.Errorf("retry = %s", retry)
+		}
 		if err == nil || len(got) > strings.Count(src, "\n")+strings.Count(src, "\r") {
 			t.Errorf("%d blocks, %v", len(got), err)
 		}
