@@ -151,12 +151,6 @@ func TestAWaitIsInTheExchange(t *testing.T) {
 
 func TestWhatBlamesAHost(t *testing.T) {
 	t.Parallel()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := "http://" + closed.Addr().String()
-	_ = closed.Close()
 	dead, _ := blackhole(t)
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
