@@ -95,7 +95,7 @@ func FuzzMask(f *testing.F) {
 	f.Fuzz(func(t *testing.T, secret, before, after string) {
 		if len(secret) < leastSecret || strings.Contains(masked+masked+masked+masked, secret) ||
 			!utf8.ValidString(secret) || !utf8.ValidString(before) || !utf8.ValidString(after) {
-			t.Skip()
+			return
 		}
 		m := maskOf(secret)
 		for name, s := range map[string]string{
