@@ -103,6 +103,13 @@ func newEchoServer(t *testing.T) *echoServer {
 	return e
 }
 
+// latest is what the last request had.
+func (e *echoServer) latest() map[string]string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.last
+}
+
 func (e *echoServer) count(path string) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -146,8 +153,9 @@ func TestS27_AStepIsTested(t *testing.T) {
 	if got.Error != nil || e.count("/echo") != 1 || e.count("/first") != 0 {
 		t.Fatalf("%+v; the receiver got %v", got.Error, e.came)
 	}
-	if want := `{"title":"Task Plant","first":7.50}`; e.last["body"] != want || e.last["key"] != canaries["canary_query"] {
-		t.Errorf("the receiver got %q", e.last)
+	last := e.latest()
+	if want := `{"title":"Task Plant","first":7.50}`; last["body"] != want || last["key"] != canaries["canary_query"] {
+		t.Errorf("the receiver got %q", last)
 	}
 	host := strings.TrimPrefix(e.URL, "http://")
 	for _, line := range []string{
@@ -277,14 +285,14 @@ func TestAStepPrintsItselfAsCurl(t *testing.T) {
 	if _, err := s.TestStep(t.Context(), "tried", "send", given); err != nil {
 		t.Fatal(err)
 	}
-	want := e.last
+	want := e.latest()
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", printed.Command)
 	cmd.Env = append(os.Environ(), "TAPPET_SECRET_CANARY_FORMS="+canaries["canary_forms"], "TAPPET_SECRET_COOKIE=sid=literal-cookie-77",
 		"TAPPET_SECRET_CANARY_QUERY="+url.QueryEscape(canaries["canary_query"]))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if d := cmp.Diff(want, e.last); d != "" || len(printed.Notes) != 2 {
+	if d := cmp.Diff(want, e.latest()); d != "" || len(printed.Notes) != 2 {
 		t.Errorf("%q\n%s (-step +curl):\n%s", printed.Notes, printed.Command, d)
 	}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/api/v1/graphs/tried/steps/moved/curl", http.NoBody)

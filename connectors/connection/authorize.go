@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/oauth2"
+
 	"github.com/tappet-dev/tappet/sdk"
 )
 
@@ -159,7 +161,7 @@ func (m *Manager) Start(ctx context.Context, ticket string) (Started, error) {
 	if err != nil {
 		return Started{}, err
 	}
-	p.Verifier = rand.Text() + rand.Text() // 52 characters; RFC 7636 wants 43 to 128
+	p.Verifier = oauth2.GenerateVerifier()
 	state, cookie := rand.Text(), rand.Text()
 	if own := a.text("state"); own != "" {
 		state += "." + own
@@ -168,11 +170,7 @@ func (m *Manager) Start(ctx context.Context, ticket string) (Started, error) {
 	if _, err := m.keep(ctx, ticketCallback, state, p); err != nil {
 		return Started{}, err
 	}
-	location, err := a.location(m.CallbackURL(), state, p.Verifier)
-	if err != nil {
-		return Started{}, err
-	}
-	return Started{Location: location, CookieName: CookieName(state), Cookie: cookie, MaxAge: m.limits.Ticket}, nil
+	return Started{Location: a.location(m.CallbackURL(), state, p.Verifier), CookieName: CookieName(state), Cookie: cookie, MaxAge: m.limits.Ticket}, nil
 }
 
 // same gives the connection that a pass is for, if it is what it was.
@@ -189,33 +187,25 @@ func (m *Manager) same(ctx context.Context, p pass) (*oauth, error) {
 
 // location is the authorization URL with what RFC 6749, 4.1.1 and RFC 7636 add;
 // its own query stays.
-func (a *oauth) location(callback, state, verifier string) (string, error) {
-	u, err := url.Parse(a.text("authorization_url"))
-	if err != nil {
-		return "", sdk.Errorf(sdk.Invalid, "the authorization URL can't be read")
+func (a *oauth) location(callback, state, verifier string) string {
+	client := oauth2.Config{
+		ClientID: a.text("client_id"), RedirectURL: callback,
+		Endpoint: oauth2.Endpoint{AuthURL: a.text("authorization_url")},
 	}
-	q := url.Values{}
-	for name, value := range a.config.pairs["authorization_params"] {
-		q.Set(name, value)
-	}
-	q.Set("response_type", "code")
-	q.Set("client_id", a.text("client_id"))
-	q.Set("redirect_uri", callback)
 	if scope := a.text("scope"); scope != "" {
-		q.Set("scope", scope)
+		client.Scopes = []string{scope} // as it is
 	}
-	q.Set("state", state)
-	q.Set("code_challenge", challenge(verifier))
-	q.Set("code_challenge_method", "S256")
-	if u.RawQuery != "" {
-		u.RawQuery += "&"
+	var more []oauth2.AuthCodeOption
+	for name, value := range a.config.pairs["authorization_params"] {
+		switch {
+		case name == "response_type", name == "client_id", name == "redirect_uri", name == "state":
+		case name == "scope" && client.Scopes != nil:
+		default:
+			more = append(more, oauth2.SetAuthURLParam(name, value))
+		}
 	}
-	u.RawQuery += q.Encode()
-	return u.String(), nil
+	return client.AuthCodeURL(state, append(more, oauth2.S256ChallengeOption(verifier))...)
 }
-
-// challenge is S256 of RFC 7636, 4.2.
-func challenge(verifier string) string { return hashed(verifier) }
 
 // An Authorized connection has its tokens.
 type Authorized struct {

@@ -5,13 +5,18 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/tappet-dev/tappet/sdk"
 )
@@ -65,14 +70,14 @@ func (a *oauth) ask(ctx context.Context, form url.Values, style string) (tokens,
 		style = chosen
 	}
 	if style == "" {
-		style = "header"
+		style = styleHeader
 	}
 	if a.text("client_secret") == "" {
-		return a.askBy(ctx, form, "public")
+		style, chosen = styleBody, styleBody // a public client is named, no more
 	}
 	t, err := a.askBy(ctx, form, style)
 	if r, ok := err.(*refusal); ok && chosen == "auto" && r.ofClient() { //nolint:errorlint // askBy gives it bare
-		other := map[string]string{"header": "body", "body": "header"}[style]
+		other := map[string]string{styleHeader: styleBody, styleBody: styleHeader}[style]
 		if t, e := a.askBy(ctx, form, other); e == nil {
 			return t, nil
 		}
@@ -80,54 +85,97 @@ func (a *oauth) ask(ctx context.Context, form url.Values, style string) (tokens,
 	return t, err
 }
 
+// Where client ID and secret stand in a token request (RFC 6749, 2.3.1).
+const (
+	styleHeader = "header"
+	styleBody   = "body"
+)
+
 // ofClient says whether the client wasn't known, maybe since its credentials
 // stood elsewhere than the provider looks.
 func (r *refusal) ofClient() bool {
 	return r.code == "invalid_client" || r.status == 401 || r.code == "invalid_request" || r.code == "unauthorized_client"
 }
 
+// askBy sends one request. The library's detection of the style isn't used: it
+// takes any failure for a wrong style, and would send a code twice.
 func (a *oauth) askBy(ctx context.Context, form url.Values, style string) (tokens, error) {
-	id, secret := a.text("client_id"), a.text("client_secret")
-	r := &sdk.Request{Method: "POST", URL: a.text("token_url"), MaxResponse: a.m.limits.TokenAnswer}
-	r.Header.Add("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Add("Accept", "application/json")
-	sent := url.Values{}
-	for name, values := range form {
-		sent[name] = values
+	way := &tokenWay{a: a}
+	client := clientcredentials.Config{
+		ClientID: a.text("client_id"), ClientSecret: a.text("client_secret"), TokenURL: a.text("token_url"),
+		EndpointParams: form, // grant_type is in it: the request of each grant differs in its parameters alone
+		AuthStyle:      oauth2.AuthStyleInHeader,
 	}
-	switch style {
-	case "header": // RFC 6749, 2.3.1
-		r.Header.Add("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(a.both())))
-	case "body":
-		sent.Set("client_id", id)
-		sent.Set("client_secret", secret)
-	default:
-		if id != "" {
-			sent.Set("client_id", id)
+	if style == styleBody {
+		client.AuthStyle = oauth2.AuthStyleInParams
+	}
+	got, err := client.Token(context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: way}))
+	if way.failed != nil {
+		return tokens{}, way.failed
+	}
+	if err != nil {
+		return tokens{}, a.judged(err, way.status, form)
+	}
+	t, err := a.read(got)
+	t.Style = style
+	return t, err
+}
+
+// A tokenWay is the connection's guarded way to a token URL, for one request of
+// the library's. It gives the answer as plain JSON, whatever it called itself.
+type tokenWay struct {
+	a *oauth
+	// status is that of the answer, 0 if there was none.
+	status int
+	// failed is why there was none.
+	failed error
+}
+
+// RoundTrip implements http.RoundTripper.
+func (w *tokenWay) RoundTrip(req *http.Request) (*http.Response, error) {
+	sent, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	_ = req.Body.Close() // it was read to its end
+	var answer answer
+	if answer, w.failed = w.send(req, sent); w.failed != nil {
+		return nil, w.failed
+	}
+	return &http.Response{
+		StatusCode: w.status, Request: req, ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(answer.json())),
+	}, nil
+}
+
+func (w *tokenWay) send(req *http.Request, body []byte) (answer, error) {
+	limit := w.a.m.limits.TokenAnswer
+	r := &sdk.Request{Method: req.Method, URL: req.URL.String(), MaxResponse: limit}
+	for _, name := range []string{"Authorization", "Content-Type"} {
+		if v := req.Header.Get(name); v != "" {
+			r.Header.Add(name, v)
 		}
 	}
-	body := sent.Encode()
-	r.Body, r.Size = strings.NewReader(body), int64(len(body))
-	r.Reopen = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
+	r.Header.Add("Accept", "application/json")
+	r.Body, r.Size = bytes.NewReader(body), int64(len(body))
+	r.Reopen = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	r.Redirect = func(string) error {
 		return sdk.Errorf(sdk.Denied, "it redirects, where the client's secret must not go; give the address that answers")
 	}
-	resp, err := a.m.o.Send(ctx, a.tls.config, r)
+	resp, err := w.a.m.o.Send(req.Context(), w.a.tls.config, r)
 	if err != nil {
-		return tokens{}, tokenError(err)
+		return answer{}, tokenError(err)
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, a.m.limits.TokenAnswer+1))
+	w.status = resp.Status
+	b, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	switch {
 	case err != nil:
-		return tokens{}, tokenError(err)
-	case int64(len(answer)) > a.m.limits.TokenAnswer:
-		return tokens{}, sdk.Errorf(sdk.Failed, "the token URL answers more than %d bytes", a.m.limits.TokenAnswer)
+		return answer{}, tokenError(err)
+	case int64(len(b)) > limit:
+		return answer{}, sdk.Errorf(sdk.Failed, "the token URL answers more than %d bytes", limit)
 	}
-	got := parseAnswer(answer)
-	t, err := a.read(resp, got, sent)
-	t.Style = style
-	return t, err
+	return parseAnswer(b), nil
 }
 
 // tokenError says where a transport's error was; its kind stays.
@@ -135,32 +183,42 @@ func tokenError(err error) error {
 	return &sdk.Error{Kind: sdk.KindOf(err), Err: fmt.Errorf("the token URL can't be asked: %w", err)}
 }
 
-// read judges an answer.
-func (a *oauth) read(resp *sdk.Response, got answer, sent url.Values) (tokens, error) {
-	refused := &refusal{resp.Status, a.clean(got.Error, sent), a.clean(got.Description, sent)}
+// judged says what an answer without a token means.
+func (a *oauth) judged(err error, status int, sent url.Values) error {
+	refused := &refusal{status: status}
+	if r, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
+		refused.code, refused.description = a.clean(r.ErrorCode, sent), a.clean(r.ErrorDescription, sent)
+	}
 	switch {
-	case resp.Status == 429:
-		return tokens{}, &sdk.Error{Kind: sdk.RateLimited, Err: fmt.Errorf("the provider is asked too often: %w", statusError(resp.Status))}
-	case resp.Status >= 500, resp.Status == 408, resp.Status == 425, got.Error == "temporarily_unavailable", got.Error == "server_error":
-		return tokens{}, &sdk.Error{Kind: sdk.Unavailable, Err: fmt.Errorf("the provider is down: %w", statusError(resp.Status))}
-	case got.Error != "" || resp.Status >= 400:
-		return tokens{}, refused
-	case resp.Status != 200 && resp.Status != 201 || got.Access == "":
-		return tokens{}, sdk.Errorf(sdk.Unavailable, "the token URL has answered %s without an access token", statusText(resp.Status))
-	case !isVisible(got.Access) || got.Refresh != "" && !isVisible(got.Refresh):
+	case status == 0:
+		return sdk.Errorf(sdk.Invalid, "the token URL can't be asked: it isn't a URL")
+	case status == 429:
+		return &sdk.Error{Kind: sdk.RateLimited, Err: fmt.Errorf("the provider is asked too often: %w", statusError(status))}
+	case status >= 500, status == 408, status == 425, refused.code == "temporarily_unavailable", refused.code == "server_error":
+		return &sdk.Error{Kind: sdk.Unavailable, Err: fmt.Errorf("the provider is down: %w", statusError(status))}
+	case refused.code != "" || status >= 400:
+		return refused
+	}
+	return sdk.Errorf(sdk.Unavailable, "the token URL has answered %s without an access token", statusText(status))
+}
+
+// read takes the tokens that can be sent.
+func (a *oauth) read(got *oauth2.Token) (tokens, error) {
+	if !isVisible(got.AccessToken) || got.RefreshToken != "" && !isVisible(got.RefreshToken) {
 		return tokens{}, sdk.Errorf(sdk.Unavailable, "the provider has given a token with characters that no token has")
 	}
-	t := tokens{Access: got.Access, Refresh: got.Refresh}
-	switch scheme := strings.ToLower(got.Type); {
+	t := tokens{Access: got.AccessToken, Refresh: got.RefreshToken}
+	switch scheme := strings.ToLower(got.TokenType); {
 	case scheme == "" || scheme == "bearer":
-	case scheme == "dpop" || scheme == "mac" || !isToken(got.Type):
-		return tokens{}, sdk.Errorf(sdk.Unsupported, "the provider gives tokens of the type %.20q; only bearer tokens can be sent", got.Type)
+	case scheme == "dpop" || scheme == "mac" || !isToken(got.TokenType):
+		return tokens{}, sdk.Errorf(sdk.Unsupported, "the provider gives tokens of the type %.20q; only bearer tokens can be sent", got.TokenType)
 	default:
-		t.Scheme = got.Type
+		t.Scheme = got.TokenType
 	}
-	if got.Life > 0 {
-		now := a.m.o.Clock().UTC()
-		t.ExpiresAt, t.DueAt = now.Add(got.Life), now.Add(got.Life/5*4)
+	if seconds, _ := got.Extra("expires_in").(float64); seconds > 0 {
+		life := time.Duration(seconds) * time.Second
+		now := a.m.o.Clock().UTC() // the library's Expiry is of the system's clock
+		t.ExpiresAt, t.DueAt = now.Add(life), now.Add(life/5*4)
 	}
 	return t, nil
 }
@@ -203,14 +261,23 @@ func (a *oauth) clean(text string, sent url.Values) string {
 
 // An answer is that of a token endpoint.
 type answer struct {
-	Access, Refresh, Type string
-	// Life is 0 where it isn't known.
-	Life               time.Duration
-	Error, Description string
+	Access  string `json:"access_token,omitempty"`
+	Refresh string `json:"refresh_token,omitempty"`
+	Type    string `json:"token_type,omitempty"`
+	// Life is in seconds, at most maxLife; 0 where it isn't known.
+	Life        int64  `json:"expires_in,omitempty"`
+	Error       string `json:"error,omitempty"`
+	Description string `json:"error_description,omitempty"`
 }
 
-// maxLife is the longest life of a token that is believed.
-const maxLife = 10 * 365 * 24 * time.Hour
+// json writes the answer as RFC 6749, 5.1 and 5.2 have it.
+func (a *answer) json() []byte {
+	b, _ := json.Marshal(a) // texts and a number always can be
+	return b
+}
+
+// maxLife is the longest life of a token that is believed, in seconds: ten years.
+const maxLife = 10 * 365 * 24 * 3600
 
 // parseAnswer reads JSON (RFC 6749, 5.1) or, as some providers send, urlencoded
 // pairs, whatever the answer calls itself. What can't be read is absent.
@@ -240,10 +307,7 @@ func parseAnswer(b []byte) answer {
 	}
 	seconds, err := strconv.ParseFloat(strings.TrimSpace(get("expires_in")), 64)
 	if err == nil && seconds > 0 && !math.IsNaN(seconds) {
-		a.Life = maxLife
-		if seconds < maxLife.Seconds() {
-			a.Life = time.Duration(seconds * float64(time.Second))
-		}
+		a.Life = int64(math.Ceil(min(seconds, maxLife)))
 	}
 	return a
 }

@@ -1,7 +1,12 @@
 package connection
 
 import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -13,8 +18,13 @@ import (
 // RFC 7636, appendix B.
 func TestS14_ChallengeOfTheRFC(t *testing.T) {
 	t.Parallel()
-	if got := challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"); got != "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM" {
-		t.Error(got)
+	a := &oauth{config: config{text: map[string]string{"authorization_url": "https://op.example/?a=b"}}}
+	u, err := url.Parse(a.location("https://t.example/oauth/callback", "s", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q := u.Query(); q.Get("code_challenge") != "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM" || q.Get("code_challenge_method") != "S256" || q.Get("a") != "b" {
+		t.Error(u)
 	}
 }
 
@@ -51,17 +61,26 @@ func FuzzTokenAnswer(f *testing.F) {
 	f.Add([]byte("access_token=a&expires_in=60&token_type=bearer"))
 	f.Add([]byte(`{"error":"invalid_grant","error_description":"\u2028"}`))
 	f.Add([]byte("\xef\xbb\xbf {"))
-	a := &oauth{m: New(Options{}), config: config{text: map[string]string{"client_secret": "s3cret"}}}
+	var sent []byte
+	m := New(Options{Send: func(context.Context, *tls.Config, *sdk.Request) (*sdk.Response, error) {
+		return &sdk.Response{Status: 200, Body: io.NopCloser(bytes.NewReader(sent))}, nil
+	}})
+	a := &oauth{m: m, config: config{text: map[string]string{"client_secret": "s3cret", "token_url": "https://op.example/"}}}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		sent = b
 		got := parseAnswer(b)
 		if got.Life < 0 || got.Life > maxLife {
-			t.Errorf("life %s", got.Life)
+			t.Errorf("a life of %d s", got.Life)
 		}
 		if text := a.clean(got.Description, nil); len(text) > maxDescription+3 || strings.ContainsAny(text, "\r\n\x00") {
 			t.Errorf("%q", text)
 		}
-		if k, err := a.read(&sdk.Response{Status: 200}, got, nil); err == nil && !isVisible(k.Access) {
-			t.Errorf("token %q", k.Access)
+		k, err := a.askBy(t.Context(), url.Values{"grant_type": {"refresh_token"}}, styleBody)
+		if err == nil && (!isVisible(k.Access) || k.Access != got.Access || k.ExpiresAt.IsZero() != (got.Life == 0)) {
+			t.Errorf("tokens %+v of %+v", k, got)
+		}
+		if got.Access != "" && got.Error == "" && isVisible(got.Access) && got.Refresh == "" && got.Type == "" && err != nil {
+			t.Errorf("%+v is refused: %v", got, err)
 		}
 	})
 }

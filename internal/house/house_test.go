@@ -88,6 +88,7 @@ var doors = map[string][]string{
 	"github.com/opencontainers/image-spec":   {"plugins/oci"},
 	"github.com/google/go-containerregistry": {}, // a registry for tests
 	"github.com/golang-jwt/jwt":              {"connectors/webhook", "connectors/connection"},
+	"golang.org/x/oauth2":                    {"connectors/connection"},
 	"github.com/icholy/digest":               {"connectors/connection"},
 	"github.com/aws/aws-sdk-go-v2":           {"connectors/connection"},
 	"github.com/zitadel/oidc":                {}, // a provider for tests
