@@ -210,7 +210,7 @@ func (s *server) badRequests(t *testing.T) {
 			status: 401, header: "Www-Authenticate", value: `Bearer realm="tappet", error="invalid_token"`, detail: "the token is not known",
 		},
 		"a wrong method on a webhook": {
-			method: "DELETE", path: "/hooks/good", status: 405, header: "Allow", value: "POST", detail: `the graph "good" takes POST here`,
+			method: "DELETE", path: "/hooks/good", status: 405, header: "Allow", value: "POST", detail: "what is taken here is POST",
 		},
 		"a wrong method on the API": {
 			method: "PATCH", path: "/api/v1/graphs", token: token,
