@@ -123,8 +123,9 @@ type Inbox interface {
 	Arrival(ctx context.Context, id engine.RunID) (engine.Arrival, error)
 	// Reinject starts a run of what came in, by the graph's newest version.
 	Reinject(ctx context.Context, id engine.RunID) (engine.Accepted, error)
-	// HookRefused keeps a request that was refused before its body was read.
-	HookRefused(ctx context.Context, path string, r sdk.WebhookRequest, reason string)
+	// HookRefused keeps a request that was refused before its body was read, if it is
+	// for a graph's path; reason is the type of the problem that its sender was told.
+	HookRefused(ctx context.Context, path string, r sdk.WebhookRequest, reason, detail string)
 }
 
 // Catalogue lists the connectors that graphs can use.

@@ -23,7 +23,7 @@ type EventSummary struct {
 	Graph   string    `json:"graph" doc:"The graph's present name, empty when the graph was deleted." example:"task-completed"`
 	At      Timestamp `json:"at" doc:"When it came in." example:"2026-11-24T09:30:00.000Z"`
 	Outcome string    `json:"outcome" doc:"What became of it." enum:"run,filtered,duplicate,refused,failed" example:"refused"`
-	Reason  string    `json:"reason" doc:"A word: the type of the problem that the sender was told, filter, or reinjected; empty where the outcome says all." example:"unauthorized"`
+	Reason  string    `json:"reason" doc:"A word. Of refused ones: signature, replay (the signature's time), credential, network, off (the graph was turned OFF a moment ago), or else the type of the problem that the sender was told. Of others: filter, unavailable, internal or reinjected; empty where the outcome says all." example:"signature"`
 	Detail  string    `json:"detail" doc:"More of it, for people." example:"webhook: the signature isn't taken: the header X-Hub-Signature-256 is missing"`
 	Run     *string   `json:"run" format:"uuid" doc:"The run that it started, or whose duplicate it is; null for others." example:"019ab2f4-6c00-7a51-b3c1-2f9d64c0a5e7"`
 	Missed  int       `json:"missed" doc:"How many that were refused since the one before it came faster than they are kept, and are only counted." example:"0"`

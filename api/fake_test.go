@@ -248,8 +248,8 @@ func (f *fake) Reinject(_ context.Context, id engine.RunID) (engine.Accepted, er
 	return f.accepted, f.called("Reinject", id.String())
 }
 
-func (f *fake) HookRefused(_ context.Context, path string, _ sdk.WebhookRequest, reason string) {
-	_ = f.called("HookRefused", path+": "+reason)
+func (f *fake) HookRefused(_ context.Context, path string, _ sdk.WebhookRequest, reason, detail string) {
+	_ = f.called("HookRefused", path+": "+reason+": "+detail)
 }
 
 func (f *fake) DeleteRun(_ context.Context, id engine.RunID) error {

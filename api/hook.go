@@ -18,14 +18,19 @@ const hookPolicy = "sandbox; default-src 'none'; frame-ancestors 'none'"
 // not the run.
 func (s *Server) hook(c *call, path string) {
 	r := c.r
-	if p := identity(r.Header); p != nil {
-		c.fail(p)
-		return
-	}
 	// The body of a request that no graph takes isn't read.
 	route, err := s.engine.HookRoute(path, r.Method)
 	if err != nil {
-		c.fail(public(s.problem(c, err)))
+		p := s.problem(c, err)
+		if p.Status != http.StatusNotFound { // else it is nobody's
+			s.hookRefused(c, path, p)
+		}
+		c.fail(public(p))
+		return
+	}
+	if p := identity(r.Header); p != nil {
+		s.hookRefused(c, path, p)
+		c.fail(p)
 		return
 	}
 	share := share{of: &s.bodies}
@@ -39,9 +44,6 @@ func (s *Server) hook(c *call, path string) {
 		res, err = s.hookBody(c, path, limit)
 	}
 	if p, ok := errors.AsType[*Problem](err); ok { // with the body: it names the limit
-		s.engine.HookRefused(r.Context(), path, sdk.WebhookRequest{
-			Method: r.Method, Path: path, Query: r.URL.RawQuery, Header: headerOf(r), Remote: r.RemoteAddr,
-		}, p.Detail)
 		c.fail(p)
 		return
 	}
@@ -56,10 +58,18 @@ func (s *Server) hook(c *call, path string) {
 	accepted(c, res)
 }
 
+// hookRefused has a request kept that is refused without its body.
+func (s *Server) hookRefused(c *call, path string, p *Problem) {
+	s.engine.HookRefused(c.r.Context(), path, sdk.WebhookRequest{
+		Method: c.r.Method, Path: path, Query: c.r.URL.RawQuery, Header: headerOf(c.r), Remote: c.r.RemoteAddr,
+	}, p.kind(), p.Detail)
+}
+
 // hookBody reads the body into memory.
 func (s *Server) hookBody(c *call, path string, limit bound) (engine.HookResult, error) {
 	body, p := read(c.r, limit)
 	if p != nil {
+		s.hookRefused(c, path, p)
 		return engine.HookResult{}, p
 	}
 	return s.engine.Hook(c.r.Context(), path, sdk.WebhookRequest{
@@ -71,10 +81,13 @@ func (s *Server) hookBody(c *call, path string, limit bound) (engine.HookResult,
 // hookStream hands the body on as it arrives.
 func (s *Server) hookStream(c *call, path string, limit bound, sh *share) (engine.HookResult, error) {
 	if c.r.ContentLength > limit.bytes {
-		return engine.HookResult{}, limit.exceeded()
+		p := limit.exceeded()
+		s.hookRefused(c, path, p)
+		return engine.HookResult{}, p
 	}
 	body, done, p := s.stream(c, limit, sh)
 	if p != nil {
+		s.hookRefused(c, path, p)
 		return engine.HookResult{}, p
 	}
 	defer done()
@@ -83,7 +96,7 @@ func (s *Server) hookStream(c *call, path string, limit bound, sh *share) (engin
 		Remote: c.r.RemoteAddr,
 	})
 	if err != nil && body.failed != nil {
-		return res, body.failed // whatever the trigger has made of it
+		return res, body.failed // whatever the trigger has made of it; the engine has kept it
 	}
 	return res, err
 }

@@ -9,8 +9,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -157,6 +160,82 @@ func TestSec08_EncodedBodiesAreRefused(t *testing.T) {
 	}
 	if w := do(s, request("POST", "/hooks/orders", "x", "Content-Encoding", "identity")); w.Code != 202 {
 		t.Errorf("identity: %d", w.Code)
+	}
+}
+
+// Each request that is refused without its body is told for the inbox, once,
+// with the type of the problem that its sender is told.
+func TestWhatIsRefusedWithoutItsBodyIsToldForTheInbox(t *testing.T) {
+	t.Parallel()
+	post := func(body string, header ...string) *http.Request {
+		return request("POST", "/hooks/orders", body, header...)
+	}
+	undeclared := func(r *http.Request) *http.Request { r.ContentLength = -1; return r }
+	for name, c := range map[string]struct {
+		r        *http.Request
+		streams  bool
+		routeErr error
+		status   int
+		told     string
+	}{
+		"encoded":              {r: post("x", "Content-Encoding", "gzip"), status: 415, told: "orders: unsupported_media_type: the content encoding"},
+		"too long":             {r: post("123456"), status: 413, told: "orders: too_large: the body has more than 5 bytes"},
+		"too long, undeclared": {r: undeclared(post("123456")), status: 413, told: "orders: too_large: the body has more than 5 bytes"},
+		"broken off":           {r: httptest.NewRequest("POST", "/hooks/orders", iotest.ErrReader(io.ErrUnexpectedEOF)), status: 400, told: "orders: malformed: "},
+		"too slow":             {r: httptest.NewRequest("POST", "/hooks/orders", iotest.ErrReader(os.ErrDeadlineExceeded)), status: 408, told: "orders: timeout: "},
+		"files, too long":      {r: post("123456", "Content-Type", "image/png"), streams: true, status: 413, told: "orders: too_large: "},
+		"another method": {
+			r: post(""), routeErr: &engine.Error{Kind: engine.MethodNotAllowed, Allow: []string{"PUT"}, Err: errors.New("PUT is taken")},
+			status: 405, told: "orders: method_not_allowed: PUT is taken",
+		},
+		"OFF since a moment": {
+			r: post(""), routeErr: &engine.Error{Kind: engine.Unavailable, Err: errors.New("it was turned OFF")},
+			status: 503, told: "orders: unavailable: it was turned OFF",
+		},
+		"nobody's":  {r: post("x", "Content-Encoding", "gzip"), routeErr: &engine.Error{Kind: engine.NotFound, Err: errors.New("none")}, status: 404},
+		"it fits":   {r: post("12345"), status: 202},
+		"none read": {r: post(""), status: 202},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake()
+			f.route, f.routeErr = engine.HookRoute{MaxBody: 5, Streams: c.streams}, c.routeErr
+			if w := do(newServer(t, f, nil), c.r); w.Code != c.status {
+				t.Errorf("%d %s; want %d", w.Code, w.Body, c.status)
+			}
+			told := []string{}
+			for _, call := range f.calls {
+				if call == "HookRefused" {
+					told = append(told, fmt.Sprint(f.got))
+				}
+			}
+			if c.told == "" && len(told) > 0 || c.told != "" && (len(told) != 1 || !strings.HasPrefix(told[0], c.told)) {
+				t.Errorf("told %q, want %q", told, c.told)
+			}
+		})
+	}
+}
+
+// What is refused while the trigger reads it is the engine's to keep: the error
+// that the trigger gets says why.
+func TestAStreamsFailureHasAReason(t *testing.T) {
+	t.Parallel()
+	for reason, body := range map[string]io.Reader{
+		"too_large": strings.NewReader("123456"), "malformed": iotest.ErrReader(io.ErrUnexpectedEOF), "timeout": iotest.ErrReader(os.ErrDeadlineExceeded),
+	} {
+		var got error
+		f := streaming(func(r sdk.WebhookRequest) error {
+			_, got = io.Copy(io.Discard, r.Stream)
+			return &engine.Error{Kind: engine.Invalid, Err: got}
+		})
+		f.route.MaxBody = 5
+		r := httptest.NewRequest("POST", "/hooks/orders", body)
+		r.Header.Set("Content-Type", "image/png")
+		r.ContentLength = -1
+		wantProblem(t, do(newServer(t, f, nil), r), map[string]int{"too_large": 413, "malformed": 400, "timeout": 408}[reason], reason)
+		if sdk.ReasonOf(got) != reason || slices.Contains(f.calls, "HookRefused") {
+			t.Errorf("%s: the trigger was told %q of %v, and the engine: %q", reason, sdk.ReasonOf(got), got, f.calls)
+		}
 	}
 }
 

@@ -131,6 +131,9 @@ func classOfStatus(status int) class {
 	return classOf(engine.Internal)
 }
 
+// kind is the type without its path.
+func (p *Problem) kind() string { return strings.TrimPrefix(p.Type, "/problems/") }
+
 func (c class) problem(detail string, errs ...ProblemError) *Problem {
 	return &Problem{Type: "/problems/" + c.name, Title: c.title, Status: c.status, Detail: detail, Errors: errs}
 }

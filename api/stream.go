@@ -114,7 +114,11 @@ func (s *stream) Hold(n int64) error {
 }
 
 func (s *stream) fail(p *Problem, k sdk.Kind) {
-	s.failed, s.err = p, sdk.Errorf(k, "%s", p.Detail)
+	err := sdk.Errorf(k, "%s", p.Detail)
+	if k != sdk.Unavailable { // it is the sender's fault, not ours
+		err.Reason = p.kind()
+	}
+	s.failed, s.err = p, err
 }
 
 // bodyBound is the bound of a webhook's body, the graph's own if that is less.

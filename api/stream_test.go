@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -48,7 +49,7 @@ func TestWhatAHookTakesIsKnownBeforeItsBodyIsRead(t *testing.T) {
 	wantProblem(t, do(newServer(t, f, nil), r), 405, "method_not_allowed")
 	f.routeErr = &engine.Error{Kind: engine.NotFound, Err: errors.New("none")}
 	wantProblem(t, do(newServer(t, f, nil), httptest.NewRequest("POST", "/hooks/orders", unread{t})), 404, "not_found")
-	if len(f.calls) != 0 {
+	if slices.Contains(f.calls, "Hook") {
 		t.Errorf("called %v", f.calls)
 	}
 }

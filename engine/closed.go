@@ -19,13 +19,13 @@ type closings struct {
 }
 
 type closing struct {
-	name  string
+	route *route
 	table routeTable
 	until time.Time
 }
 
 func (c *closings) add(r *route, now time.Time) {
-	x := closing{name: r.name, until: now.Add(offGrace)}
+	x := closing{route: r, until: now.Add(offGrace)}
 	x.table.literal = map[string][]*route{}
 	x.table.add(r)
 	c.mu.Lock()
@@ -36,17 +36,17 @@ func (c *closings) add(r *route, now time.Time) {
 	c.m[r.graph] = x
 }
 
-// check gives an error of kind Unavailable for a request of one of these routes,
-// which no route takes now.
-func (c *closings) check(op, path, method string, now time.Time) error {
+// check gives an error of kind Unavailable, and the route, for a request of one of
+// these routes, which no route takes now.
+func (c *closings) check(op, path, method string, now time.Time) (*route, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for g, x := range c.m {
 		if !now.Before(x.until) {
 			delete(c.m, g)
-		} else if r, allow := x.table.find(strings.Trim(path, "/"), method); r != nil || len(allow) > 0 {
-			return &Error{Kind: Unavailable, Op: op, RetryAfter: 5 * time.Second, Err: fmt.Errorf("the graph %q was turned OFF a moment ago", x.name)}
+		} else if r, others := x.table.find(strings.Trim(path, "/"), method); r != nil || len(others) > 0 {
+			return x.route, &Error{Kind: Unavailable, Op: op, RetryAfter: 5 * time.Second, Err: fmt.Errorf("the graph %q was turned OFF a moment ago", x.route.name)}
 		}
 	}
-	return nil
+	return nil, nil
 }

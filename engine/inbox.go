@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -150,24 +151,38 @@ func (t *tally) admits(g GraphID, now time.Time) (missed int, ok bool) {
 	return missed, true
 }
 
-// arrival notes a request; nil when there is no inbox.
-func (e *Engine) arrival(r *route, req *sdk.WebhookRequest, hide *mask, at time.Time) *Arrival {
+// An incoming is a request under way.
+type incoming struct {
+	route *route
+	req   *sdk.WebhookRequest
+	at    time.Time
+	// hide has learned the secrets that were revealed for it.
+	hide mask
+	// unread: its body was refused before it was whole.
+	unread bool
+}
+
+// arrival notes a request; nil when there is no inbox. It hides all secrets of
+// the trigger, whether or not the request came so far that one was revealed.
+func (e *Engine) arrival(ctx context.Context, in *incoming) *Arrival {
 	if e.o.Inbox == nil {
 		return nil
 	}
+	req := in.req
+	e.learn(ctx, &in.hide, in.route.hides)
 	a := &Arrival{
-		ID: e.o.IDs.NewRun(), Graph: r.graph, At: at, Outcome: ArrivalRun,
-		Method: req.Method, Path: req.Path, Query: hide.text(req.Query), Remote: req.Remote, Size: int64(len(req.Body)),
+		ID: e.o.IDs.NewRun(), Graph: in.route.graph, At: in.at, Outcome: ArrivalRun,
+		Method: req.Method, Path: req.Path, Query: in.hide.text(req.Query), Remote: req.Remote, Size: int64(len(req.Body)),
 		Header: make(sdk.Header, len(req.Header)),
 	}
 	if req.Stream != nil {
 		a.Size = -1
 	}
 	for i, f := range req.Header {
-		if a.Header[i] = f; credential(f.Name) {
+		if a.Header[i] = f; credential(f.Name) || in.route.wantsCredential(f.Name) {
 			a.Header[i].Value = masked
 		} else {
-			a.Header[i].Value = hide.text(f.Value)
+			a.Header[i].Value = in.hide.text(f.Value)
 		}
 	}
 	if len(req.Body) <= e.o.Limits.InboxBody {
@@ -187,6 +202,12 @@ func credential(name string) bool {
 	return false
 }
 
+// wantsCredential says whether the trigger wants credentials in a field: a wrong
+// one, that nearly is the secret, is as good as one.
+func (r *route) wantsCredential(name string) bool {
+	return slices.ContainsFunc(r.credentials, func(c string) bool { return strings.EqualFold(c, name) })
+}
+
 // became gives an arrival's own copy with its outcome; each event of a request
 // is one.
 func (e *Engine) became(a *Arrival, o ArrivalOutcome, reason, detail string) *Arrival {
@@ -198,54 +219,84 @@ func (e *Engine) became(a *Arrival, o ArrivalOutcome, reason, detail string) *Ar
 	return &b
 }
 
+// The reasons of refused arrivals that no kind of error says.
+const (
+	// reasonOff: its graph was turned OFF a moment ago.
+	reasonOff = "off"
+)
+
 // turnedAway keeps an arrival that was refused or failed; without a detail it is
-// what the sender is told. That it can't be kept holds up nobody.
-func (e *Engine) turnedAway(ctx context.Context, a *Arrival, err error, detail string) {
-	if a == nil {
-		return
-	}
-	outcome, reason := ArrivalRefused, ""
-	if x, ok := errors.AsType[*Error](err); ok {
-		reason = string(x.Kind)
-		switch x.Kind {
-		case Unavailable, Internal:
-			outcome = ArrivalFailed
-		case Invalid:
-			for _, p := range x.Problems {
-				if p.Code == codeFilter {
-					outcome, reason = ArrivalFailed, codeFilter
-				}
-			}
+// what the sender is told.
+func (e *Engine) turnedAway(ctx context.Context, in *incoming, err error, detail string) {
+	outcome, reason := ArrivalRefused, string(KindOf(err))
+	switch KindOf(err) {
+	case Unavailable, Internal:
+		outcome = ArrivalFailed
+	case Invalid:
+		if x, ok := errors.AsType[*Error](err); ok && slices.ContainsFunc(x.Problems, func(p Problem) bool { return p.Code == codeFilter }) {
+			outcome, reason = ArrivalFailed, codeFilter
 		}
+	case NotFound, Conflict, TooLarge, Overloaded, Unauthorized, Refused, Unsupported, MethodNotAllowed:
 	}
-	missed, ok := e.refused.admits(a.Graph, a.At)
-	if !ok {
-		return
+	if word := sdk.ReasonOf(err); word != "" {
+		outcome, reason = ArrivalRefused, word
 	}
 	if detail == "" {
 		detail = err.Error()
 	}
-	b := e.became(a, outcome, reason, detail)
-	b.Missed = missed
-	if len(b.Body) > keptRefusedBody {
-		b.Body = nil
+	e.refuse(ctx, in, outcome, reason, detail)
+}
+
+// unrouted keeps an arrival for a graph that has its path and doesn't take it:
+// err is of owner.
+func (e *Engine) unrouted(ctx context.Context, in *incoming, err error) {
+	reason := string(KindOf(err))
+	switch {
+	case in.route == nil:
+		return // no graph's
+	case KindOf(err) == Unavailable:
+		reason = reasonOff
 	}
-	if _, err := e.o.Runner.Accept(context.WithoutCancel(ctx), []Acceptance{{Arrival: b}}); err != nil {
+	e.refuse(ctx, in, ArrivalRefused, reason, err.Error())
+}
+
+// refuse keeps an arrival that starts no run, at a bounded rate. That it can't be
+// kept holds up nobody.
+func (e *Engine) refuse(ctx context.Context, in *incoming, outcome ArrivalOutcome, reason, detail string) {
+	if e.o.Inbox == nil {
+		return
+	}
+	missed, ok := e.refused.admits(in.route.graph, in.at)
+	if !ok {
+		return
+	}
+	a := e.became(e.arrival(ctx, in), outcome, reason, detail)
+	a.Missed = missed
+	if in.unread {
+		a.Size = -1
+	}
+	if len(a.Body) > keptRefusedBody {
+		a.Body = nil
+	}
+	if _, err := e.o.Runner.Accept(context.WithoutCancel(ctx), []Acceptance{{Arrival: a}}); err != nil {
 		e.o.Log.Debug("a refused event can't be kept", "graph", a.Graph, "error", err)
 	}
 }
 
-// HookRefused keeps a request that was refused before its body was read.
-func (e *Engine) HookRefused(ctx context.Context, path string, req sdk.WebhookRequest, reason string) {
-	r, err := e.route("receive /hooks/"+path, path, req.Method)
+// HookRefused keeps a request that was refused before its body was read, if it is
+// for a graph's path; reason is the type of the problem that its sender was told.
+func (e *Engine) HookRefused(ctx context.Context, path string, req sdk.WebhookRequest, reason, detail string) {
+	r, err := e.owner("receive /hooks/"+path, path, req.Method)
+	in := &incoming{route: r, req: &req, at: e.now(), unread: true}
 	if err != nil {
-		return // no graph's
+		e.unrouted(ctx, in, err)
+		return
 	}
-	a := e.arrival(r, &req, &mask{}, e.now())
-	if a != nil {
-		a.Size = -1
+	outcome := ArrivalRefused
+	if reason == string(Unavailable) {
+		outcome = ArrivalFailed
 	}
-	e.turnedAway(ctx, a, &Error{Kind: Refused, Op: "receive", Err: errors.New(reason)}, reason)
+	e.refuse(ctx, in, outcome, reason, detail)
 }
 
 // Arrivals lists what came in, newest first; for all graphs when the name is

@@ -33,6 +33,23 @@ type mask struct {
 	mu sync.Mutex
 	// secrets are in the order of their length, the longest first.
 	secrets []string
+	// names are of those that were learned by their name.
+	names []string
+}
+
+// learn is add for the secret of a name.
+func (m *mask) learn(name, secret string) {
+	m.add(secret)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.names = append(m.names, name)
+}
+
+// knows says whether the secret of a name was learned.
+func (m *mask) knows(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Contains(m.names, name)
 }
 
 func (m *mask) add(secret string) {
@@ -260,12 +277,12 @@ func (m *mask) exchange(x *Exchange) {
 	}
 }
 
-// error gives err with the secrets in its text hidden; its kind stays.
+// error gives err with the secrets in its text hidden; its kind and reason stay.
 func (m *mask) error(err error) error {
 	if err == nil || m.text(err.Error()) == err.Error() {
 		return err
 	}
-	return &sdk.Error{Kind: sdk.KindOf(err), RetryAfter: retryAfter(err), Err: errors.New(m.text(err.Error()))}
+	return &sdk.Error{Kind: sdk.KindOf(err), RetryAfter: retryAfter(err), Reason: sdk.ReasonOf(err), Err: errors.New(m.text(err.Error()))}
 }
 
 // value hides the secrets in what is logged beside a message.

@@ -28,10 +28,13 @@ type countedVault struct {
 	n    int
 }
 
-func (v *countedVault) Secret(context.Context, string) ([]byte, error) {
+func (v *countedVault) Secret(ctx context.Context, _ string) ([]byte, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.n++
+	if err := ctx.Err(); err != nil {
+		return nil, &sdk.Error{Kind: sdk.Unavailable, Err: err}
+	}
 	if v.lost {
 		return nil, sdk.Errorf(sdk.NotFound, "the secret isn't there")
 	}

@@ -28,9 +28,12 @@ type route struct {
 	conn    Connector
 	trigger *sdk.Trigger
 	members []program.Member
-	// secrets are the names that the config refers to.
-	secrets []string
-	prog    *program.Program
+	// secrets are the names that the config refers to, hides those and the
+	// connector's own.
+	secrets, hides []string
+	// credentials are the names of the fields that the config wants credentials in.
+	credentials []string
+	prog        *program.Program
 }
 
 // newEndpoint reads path, methods and max_body, which any webhook trigger's
@@ -63,6 +66,13 @@ func newRoute(g StoredGraph, p *plan) (*route, error) {
 	r.graph, r.name, r.version, r.conn, r.trigger, r.prog = g.ID, g.Name, g.Version, p.conn, p.trigger, p.prog
 	r.config, r.members = p.prog.Trigger.Config, p.prog.Trigger.Members
 	r.secrets = secretsOf(r.trigger, r.config)
+	r.hides = slices.Clone(r.secrets)
+	for _, name := range r.conn.Needs.Secrets {
+		r.hides = append(r.hides, strings.ReplaceAll(name, "-", "_"))
+	}
+	if r.trigger.Credentials != nil {
+		r.credentials = r.trigger.Credentials(r.config)
+	}
 	return r, nil
 }
 
@@ -120,15 +130,27 @@ func (e *Engine) HookRoute(path, method string) (HookRoute, error) {
 }
 
 func (e *Engine) route(op, path, method string) (*route, error) {
-	r, allow := e.routes.Load().find(strings.Trim(path, "/"), method)
+	r, err := e.owner(op, path, method)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// owner is route, which gives with an error the route of the graph whose path it
+// is all the same: with MethodNotAllowed one that takes other methods, with
+// Unavailable one that was turned OFF a moment ago.
+func (e *Engine) owner(op, path, method string) (*route, error) {
+	r, others := e.routes.Load().find(strings.Trim(path, "/"), method)
 	if r != nil {
 		return r, nil
 	}
-	if err := e.closed.check(op, path, method, e.now()); err != nil {
-		return nil, err
+	if r, err := e.closed.check(op, path, method, e.now()); err != nil {
+		return r, err
 	}
-	if len(allow) > 0 {
-		return nil, &Error{Kind: MethodNotAllowed, Op: op, Allow: allow, Err: fmt.Errorf("what is taken here is %s", strings.Join(allow, ", "))}
+	if len(others) > 0 {
+		allow := methods(others)
+		return others[0], &Error{Kind: MethodNotAllowed, Op: op, Allow: allow, Err: fmt.Errorf("what is taken here is %s", strings.Join(allow, ", "))}
 	}
 	return nil, noRoute(op)
 }
@@ -143,42 +165,44 @@ func noRoute(op string) error {
 // to Limits.HookWait or the end of ctx; the run goes on without.
 func (e *Engine) Hook(ctx context.Context, path string, req sdk.WebhookRequest) (HookResult, error) {
 	op := "receive /hooks/" + path
-	r, err := e.route(op, path, req.Method)
+	r, err := e.owner(op, path, req.Method)
+	in := &incoming{route: r, req: &req, at: e.now()}
 	if err != nil {
+		e.unrouted(ctx, in, err)
 		return HookResult{}, err
 	}
 	if req.Stream != nil && !r.trigger.Multipart {
-		return HookResult{}, &Error{Kind: Unavailable, Op: op, RetryAfter: time.Second, Err: errors.New("the graph's trigger was changed while the request came in")}
-	}
-	var hide mask
-	now := e.now()
-	if req.Params, err = r.params(path); err != nil {
-		err = refusal(op, err)
-		e.turnedAway(ctx, e.arrival(r, &req, &hide, now), err, "")
+		err := &Error{Kind: Unavailable, Op: op, RetryAfter: time.Second, Err: errors.New("the graph's trigger was changed while the request came in")}
+		e.turnedAway(ctx, in, err, "")
 		return HookResult{}, err
 	}
-	res, files, release, err := e.receive(ctx, r, sdk.WebhookCall{Trigger: r.trigger.Name, Config: r.config, Request: req}, &hide)
+	if req.Params, err = r.params(path); err != nil {
+		err = refusal(op, err)
+		e.turnedAway(ctx, in, err, "")
+		return HookResult{}, err
+	}
+	res, files, release, err := e.receive(ctx, r, sdk.WebhookCall{Trigger: r.trigger.Name, Config: r.config, Request: req}, &in.hide)
 	kept := false
 	defer func() {
 		if !kept {
 			e.discard(ctx, files, release)
 		}
 	}()
-	came := e.arrival(r, &req, &hide, now)
 	if err != nil {
 		err = refusal(op, err)
-		e.turnedAway(ctx, came, err, "")
+		e.turnedAway(ctx, in, err, "")
 		return HookResult{}, err
 	}
 	if len(files) > 0 {
 		// It may have been turned OFF while the files came in.
-		if now, err := e.route(op, path, req.Method); err != nil {
+		if now, err := e.owner(op, path, req.Method); err != nil {
+			e.unrouted(ctx, in, err)
 			return HookResult{}, err
 		} else if now.graph != r.graph {
 			return HookResult{}, noRoute(op)
 		}
 	}
-	as, err := e.accepts(ctx, op, r, came, res.Events, files, now)
+	as, err := e.accepts(ctx, op, in, res.Events, files)
 	if err != nil {
 		return HookResult{}, err
 	}
@@ -193,7 +217,7 @@ func (e *Engine) Hook(ctx context.Context, path string, req sdk.WebhookRequest) 
 	}
 	acc, err := e.o.Runner.Accept(ctx, as)
 	if err != nil {
-		e.turnedAway(ctx, came, err, "")
+		e.turnedAway(ctx, in, err, "")
 		return HookResult{}, err
 	}
 	if first < 0 {
@@ -212,20 +236,22 @@ func (e *Engine) Hook(ctx context.Context, path string, req sdk.WebhookRequest) 
 
 // accepts makes the acceptances of a request's events: those that the filter
 // has stopped have no run.
-func (e *Engine) accepts(ctx context.Context, op string, r *route, came *Arrival, events []sdk.Event, files []File, now time.Time) ([]Acceptance, error) {
+func (e *Engine) accepts(ctx context.Context, op string, in *incoming, events []sdk.Event, files []File) ([]Acceptance, error) {
+	r := in.route
+	came := e.arrival(ctx, in)
 	as := make([]Acceptance, 0, len(events))
 	for i, ev := range events {
 		if err := e.checkEvent(r.conn, ev.Data); err != nil {
 			err = refusal(op, err)
-			e.turnedAway(ctx, came, err, "")
+			e.turnedAway(ctx, in, err, "")
 			return nil, err
 		}
 		if problems := e.checkMembers(r.members, ev.Data); len(problems) > 0 {
 			err := &Error{Kind: Invalid, Op: op, Problems: problems}
-			e.turnedAway(ctx, came, err, "")
+			e.turnedAway(ctx, in, err, "")
 			return nil, err
 		}
-		a := Acceptance{Run: e.o.IDs.NewRun(), Graph: r.graph, Version: r.version, At: now, Files: files, Arrival: came}
+		a := Acceptance{Run: e.o.IDs.NewRun(), Graph: r.graph, Version: r.version, At: in.at, Files: files, Arrival: came}
 		if i > 0 {
 			a.Arrival = e.became(came, ArrivalRun, "", "")
 		}
@@ -233,7 +259,7 @@ func (e *Engine) accepts(ctx context.Context, op string, r *route, came *Arrival
 		if err != nil {
 			e.o.Log.Warn("an event starts no run: the graph's filter or key can't be computed", "graph", r.name, "error", err)
 			unfit := unfit(op)
-			e.turnedAway(ctx, came, unfit, err.Error())
+			e.turnedAway(ctx, in, unfit, err.Error())
 			return nil, unfit
 		}
 		if !pass {

@@ -103,20 +103,25 @@ func (t *routeTable) rival(r *route) *route {
 }
 
 // find gives the route of a path, without slashes at its ends, and a method; with
-// nil, allow are the methods that are taken there.
-func (t *routeTable) find(path, method string) (r *route, allow []string) {
+// nil, others are the routes of the path that take other methods.
+func (t *routeTable) find(path, method string) (r *route, others []*route) {
 	if r = pick(t.literal[path], method); r == nil {
 		r = t.params.find(path, method)
 	}
 	if r != nil {
 		return r, nil
 	}
-	for _, r := range t.literal[path] {
-		allow = append(allow, r.methods...)
+	return nil, t.params.all(path, slices.Clip(t.literal[path]))
+}
+
+// methods are all that routes take.
+func methods(routes []*route) []string {
+	var out []string
+	for _, r := range routes {
+		out = append(out, r.methods...)
 	}
-	allow = t.params.allow(path, allow)
-	slices.Sort(allow)
-	return nil, slices.Compact(allow)
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 func (s *segment) find(path, method string) *route {
@@ -136,21 +141,19 @@ func (s *segment) find(path, method string) *route {
 	return nil
 }
 
-// allow adds the methods of all routes that a path has.
-func (s *segment) allow(path string, methods []string) []string {
+// all adds the routes that a path has, whatever they take.
+func (s *segment) all(path string, routes []*route) []*route {
 	text, rest, more := strings.Cut(path, "/")
 	for _, next := range [...]*segment{s.literal[text], s.any} {
 		switch {
 		case next == nil || text == "":
 		case more:
-			methods = next.allow(rest, methods)
+			routes = next.all(rest, routes)
 		default:
-			for _, r := range next.routes {
-				methods = append(methods, r.methods...)
-			}
+			routes = append(routes, next.routes...)
 		}
 	}
-	return methods
+	return routes
 }
 
 func pick(routes []*route, method string) *route {

@@ -58,9 +58,19 @@ func (e *Engine) known(ctx context.Context, name string) error {
 func (e *Engine) noted(ctx context.Context, m *mask, name string) (string, error) {
 	v, err := e.secret(ctx, name)
 	if err == nil {
-		m.add(v)
+		m.learn(name, v)
 	}
 	return v, err
+}
+
+// learn has m hide the secrets of names that it doesn't know; those that can't
+// be had now can't be hidden.
+func (e *Engine) learn(ctx context.Context, m *mask, names []string) {
+	for _, name := range names {
+		if !m.knows(name) {
+			_, _ = e.noted(context.WithoutCancel(ctx), m, name) // as said above
+		}
+	}
 }
 
 // reveal gives the input of an effect with the values of its secrets in the

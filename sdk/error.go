@@ -70,7 +70,10 @@ type Error struct {
 	Op string
 	// RetryAfter is how long the other side asked to be left alone; 0: it didn't.
 	RetryAfter time.Duration
-	Err        error
+	// Reason is a word that tells failures of one kind apart, such as why a webhook
+	// trigger refuses a request; "" if the kind says all. In process only.
+	Reason string
+	Err    error
 }
 
 // Errorf makes an error of a kind.
@@ -113,4 +116,18 @@ func KindOf(err error) Kind {
 		return Timeout
 	}
 	return Failed
+}
+
+// ReasonOf gives the reason of err or of what it wraps, "" if none has one.
+func ReasonOf(err error) string {
+	for {
+		var e *Error
+		if !errors.As(err, &e) {
+			return ""
+		}
+		if e.Reason != "" {
+			return e.Reason
+		}
+		err = e.Err
+	}
 }

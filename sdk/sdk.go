@@ -126,6 +126,9 @@ type Trigger struct {
 	// Secrets names the secrets that a config refers to: a call with this config may
 	// ask Host.Secret for them beside those of Needs. In process only.
 	Secrets func(config json.RawMessage) []string `json:"-"`
+	// Credentials names the fields of a webhook's requests in which a config wants
+	// credentials: their values are kept nowhere. In process only.
+	Credentials func(config json.RawMessage) []string `json:"-"`
 
 	Poll    func(context.Context, Host, PollCall) (RawBatch, error)      `json:"-"`
 	Webhook func(context.Context, Host, WebhookCall) (RawWebhook, error) `json:"-"`

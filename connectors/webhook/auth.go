@@ -88,13 +88,9 @@ var errCredentials = errors.New("the request's credentials are missing or aren't
 
 // allows refuses a request that doesn't say who sends it.
 func (a *auth) allows(ctx context.Context, h sdk.Host, header sdk.Header) error {
-	name := "Authorization"
-	if a.Kind == "header" {
-		name = a.Header
-	}
-	given, err := single(header, name)
+	given, err := single(header, a.field())
 	if err != nil {
-		return &sdk.Error{Kind: sdk.Unauthorized, Err: errors.Join(errCredentials, err)}
+		return unknown(errors.Join(errCredentials, err))
 	}
 	secrets, err := reveal(ctx, h, a.Secrets)
 	if err != nil {
@@ -119,14 +115,26 @@ func (a *auth) allows(ctx context.Context, h sdk.Host, header sdk.Header) error 
 			break
 		}
 		if err := a.token(token, secrets, h.Now); err != nil {
-			return sdk.Errorf(sdk.Unauthorized, "the token isn't taken: %w", err)
+			return unknown(fmt.Errorf("the token isn't taken: %w", err))
 		}
 		ok = true
 	}
 	if !ok {
-		return &sdk.Error{Kind: sdk.Unauthorized, Err: errCredentials}
+		return unknown(errCredentials)
 	}
 	return nil
+}
+
+func unknown(err error) error {
+	return &sdk.Error{Kind: sdk.Unauthorized, Reason: reasonCredential, Err: err}
+}
+
+// field is the name of the header's field that the credentials are in.
+func (a *auth) field() string {
+	if a.Kind == "header" {
+		return a.Header
+	}
+	return "Authorization"
 }
 
 // token checks a JWT (RFC 7519): its signature by the one algorithm that the

@@ -53,7 +53,7 @@ func TestWhoMayCall(t *testing.T) {
 	} {
 		g := &gatehouse{secrets: map[string]string{"old": "old secret", "new": "new secret"}}
 		got, err := g.fire(t, tt.config, post("{}", tt.header...))
-		if tt.ok != (err == nil) || err != nil && sdk.KindOf(err) != sdk.Unauthorized {
+		if tt.ok != (err == nil) || err != nil && (sdk.KindOf(err) != sdk.Unauthorized || sdk.ReasonOf(err) != "credential") {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 		if tt.ok && strings.Contains(string(got.Events[0].Data), "secret") {
@@ -155,7 +155,7 @@ func TestNetworks(t *testing.T) {
 		r := post("{}", "X-Forwarded-For", "192.0.2.9", "Forwarded", "for=192.0.2.9")
 		r.Remote = remote
 		_, err := (&gatehouse{}).fire(t, config, r)
-		if ok != (err == nil) || err != nil && sdk.KindOf(err) != sdk.Denied {
+		if ok != (err == nil) || err != nil && (sdk.KindOf(err) != sdk.Denied || sdk.ReasonOf(err) != "network") {
 			t.Errorf("from %q: %v", remote, err)
 		}
 	}

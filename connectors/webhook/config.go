@@ -96,6 +96,15 @@ func secretsOf(b json.RawMessage) []string {
 	return names
 }
 
+// credentialsOf gives the names of the fields that a config wants credentials in.
+func credentialsOf(b json.RawMessage) []string {
+	c, err := readConfig(b)
+	if err != nil || c.auth == nil {
+		return nil
+	}
+	return []string{c.auth.field()}
+}
+
 // checkSecrets holds a list of secrets' names to what it may be.
 func checkSecrets(names []string) error {
 	if len(names) == 0 || len(names) > maxSecrets {

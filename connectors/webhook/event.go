@@ -20,6 +20,15 @@ import (
 // op names what was done in errors.
 const op = "webhook"
 
+// The reasons (sdk.Error.Reason) why a request isn't let in.
+const (
+	reasonNetwork    = "network"
+	reasonCredential = "credential"
+	reasonSignature  = "signature"
+	// reasonReplay: the signature's time is outside of the window.
+	reasonReplay = "replay"
+)
+
 // receive makes the event of one request.
 func receive(ctx context.Context, h sdk.Host, call sdk.WebhookCall) (sdk.RawWebhook, error) {
 	c, err := readConfig(call.Config)

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -46,5 +47,5 @@ func admitted(from []netip.Prefix, remote string) error {
 			return nil
 		}
 	}
-	return sdk.Errorf(sdk.Denied, "requests from this address aren't taken")
+	return &sdk.Error{Kind: sdk.Denied, Reason: reasonNetwork, Err: errors.New("requests from this address aren't taken")}
 }

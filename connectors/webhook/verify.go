@@ -154,7 +154,7 @@ func (v *verify) begin(ctx context.Context, h sdk.Host, header sdk.Header) (*sig
 	}
 	if p.tolerance > 0 {
 		if err := fresh(stamp, h.Now(), p.tolerance); err != nil {
-			return nil, unsigned(err)
+			return nil, err
 		}
 	}
 	id := ""
@@ -227,15 +227,17 @@ func (p *profile) signatures(value string) (given [][]byte, stamp string, err er
 	return given, stamp, nil
 }
 
-// fresh says whether a time, in seconds since 1970, is within the window of now.
+// fresh refuses a time, in seconds since 1970, that isn't within the window of now.
 func fresh(stamp string, now time.Time, window time.Duration) error {
 	// Ten digits last until 2286; a fixed length can't run into what follows it.
 	n, err := strconv.ParseUint(stamp, 10, 63)
 	if err != nil || len(stamp) != 10 {
-		return errors.New("the signature's time is missing or isn't in seconds since 1970")
+		return unsigned(errors.New("the signature's time is missing or isn't in seconds since 1970"))
 	}
 	if off := now.Sub(time.Unix(int64(n), 0)); off > window || off < -window {
-		return fmt.Errorf("the signature's time is %s off the server's, the window is %s", off.Round(time.Second), window)
+		err := unsigned(fmt.Errorf("the signature's time is %s off the server's, the window is %s", off.Round(time.Second), window))
+		err.Reason = reasonReplay
+		return err
 	}
 	return nil
 }
@@ -264,8 +266,8 @@ func (s *signed) end() error {
 	return nil
 }
 
-func unsigned(err error) error {
-	return sdk.Errorf(sdk.Unauthorized, "the signature isn't taken: %w", err)
+func unsigned(err error) *sdk.Error {
+	return &sdk.Error{Kind: sdk.Unauthorized, Reason: reasonSignature, Err: fmt.Errorf("the signature isn't taken: %w", err)}
 }
 
 // A check is that of one request's signature.

@@ -202,19 +202,21 @@ func TestTwoSecretsInRotation(t *testing.T) {
 	const both = `{"verify":{"profile":"stripe","secrets":["new","old"],"tolerance":"1m"}}`
 	for _, tt := range []struct {
 		config, signature string
-		ok                bool
+		reason            string // "": it is right
 	}{
-		{both, "t=1492774577,v1=" + sign("old secret", "1492774577.{}"), true},
-		{both, "t=1492774577,v1=" + sign("new secret", "1492774577.{}"), true},
+		{both, "t=1492774577,v1=" + sign("old secret", "1492774577.{}"), ""},
+		{both, "t=1492774577,v1=" + sign("new secret", "1492774577.{}"), ""},
 		// A sender that rotates signs with both.
-		{`{"verify":{"profile":"stripe","secrets":["new"]}}`, "t=1492774577,v1=" + sign("old secret", "1492774577.{}") + ",v1=" + sign("new secret", "1492774577.{}"), true},
-		{`{"verify":{"profile":"stripe","secrets":["new"]}}`, "t=1492774577,v1=" + sign("old secret", "1492774577.{}"), false},
-		{both, "t=1492774577,t=1492774577,v1=" + sign("old secret", "1492774577.{}"), false},
-		{both, "t=1492774516,v1=" + sign("old secret", "1492774516.{}"), false},
-		{both, "t=1492774577" + strings.Repeat(",v1="+sign("old secret", "1492774577.{}"), maxSignatures), false},
+		{`{"verify":{"profile":"stripe","secrets":["new"]}}`, "t=1492774577,v1=" + sign("old secret", "1492774577.{}") + ",v1=" + sign("new secret", "1492774577.{}"), ""},
+		{`{"verify":{"profile":"stripe","secrets":["new"]}}`, "t=1492774577,v1=" + sign("old secret", "1492774577.{}"), "signature"},
+		{both, "t=1492774577,t=1492774577,v1=" + sign("old secret", "1492774577.{}"), "signature"},
+		{both, "t=1492774516,v1=" + sign("old secret", "1492774516.{}"), "replay"},
+		{both, "t=1492774638,v1=" + sign("old secret", "1492774638.{}"), "replay"},
+		{both, "t=x,v1=" + sign("old secret", "x.{}"), "signature"},
+		{both, "t=1492774577" + strings.Repeat(",v1="+sign("old secret", "1492774577.{}"), maxSignatures), "signature"},
 	} {
 		_, err := g.fire(t, tt.config, post("{}", "Content-Type", "application/json", "Stripe-Signature", tt.signature))
-		if tt.ok != (err == nil) || err != nil && sdk.KindOf(err) != sdk.Unauthorized {
+		if (tt.reason == "") != (err == nil) || sdk.ReasonOf(err) != tt.reason || err != nil && sdk.KindOf(err) != sdk.Unauthorized {
 			t.Errorf("%s %s: %v", tt.config, tt.signature, err)
 		}
 	}
@@ -335,6 +337,14 @@ func TestTheConfigsSecretsAreNamed(t *testing.T) {
 	got := New().Triggers[0].Secrets(json.RawMessage(`{"auth":{"kind":"bearer","secrets":["a"]},"verify":{"profile":"github","secrets":["b","c"]}}`))
 	if strings.Join(got, " ") != "a b c" {
 		t.Errorf("secrets %q", got)
+	}
+	for config, want := range map[string]string{
+		`{"auth":{"kind":"header","header":"X-Pin","secrets":["a"]}}`: "X-Pin", `{"auth":{"kind":"basic","username":"u","secrets":["a"]}}`: "Authorization",
+		`{"auth":{"kind":"none"}}`: "", `{"verify":{"profile":"hmac","header":"X-Sum","secrets":["b"]}}`: "", `{"auth":5}`: "",
+	} {
+		if got := strings.Join(New().Triggers[0].Credentials(json.RawMessage(config)), " "); got != want {
+			t.Errorf("%s: the fields of credentials are %q, want %q", config, got, want)
+		}
 	}
 }
 

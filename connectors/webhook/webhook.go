@@ -45,6 +45,7 @@ func New() sdk.Connector {
 			Event:       json.RawMessage(eventSchema + string(sdk.FileSchema()) + eventSchemaEnd),
 			Validate:    validate,
 			Secrets:     secretsOf,
+			Credentials: credentialsOf,
 			Webhook:     receive,
 			Multipart:   true,
 		}},
