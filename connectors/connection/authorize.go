@@ -290,9 +290,5 @@ func (m *Manager) exchange(ctx context.Context, a *oauth, p pass, code string) e
 	if err != nil {
 		return err
 	}
-	if err := a.accept(ctx, e, t); err != nil {
-		return err
-	}
-	e.wake() // also where it was ready: its tokens are others
-	return nil
+	return a.accept(ctx, t)
 }

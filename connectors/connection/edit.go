@@ -160,9 +160,6 @@ func (m *Manager) put(ctx context.Context, e *entry, k *Kind, r Record, d Draft,
 		return View{}, err
 	}
 	e.session.Store(s)
-	if r.State == Ready {
-		e.wake()
-	}
 	return m.view(r, kept), nil
 }
 
@@ -296,8 +293,7 @@ func (m *Manager) try(ctx context.Context, name string) Tested {
 // judge stores what a test has found, unless somebody has to authorise the
 // connection anyway.
 func (m *Manager) judge(ctx context.Context, name string, t Tested) error {
-	e := m.entry(name)
-	unlock, err := e.lock(ctx)
+	unlock, err := m.entry(name).lock(ctx)
 	if err != nil {
 		return err
 	}
@@ -313,15 +309,8 @@ func (m *Manager) judge(ctx context.Context, name string, t Tested) error {
 	if r.State == state && r.Message == message {
 		return nil
 	}
-	woken := r.State != Ready && state == Ready
 	r.State, r.Message, r.UpdatedAt = state, message, m.o.Clock().UTC()
-	if err := m.o.Store.Save(ctx, r); err != nil {
-		return err
-	}
-	if woken {
-		e.wake()
-	}
-	return nil
+	return m.o.Store.Save(ctx, r)
 }
 
 // Reseal brings every connection under the first key of the ring, and says how

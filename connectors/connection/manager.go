@@ -37,9 +37,6 @@ type entry struct {
 	writing chan struct{}
 	// session is the connection as it is stored; nil: not opened yet.
 	session atomic.Pointer[session]
-
-	mu    sync.Mutex
-	ready chan struct{} // nil: nobody waits
 }
 
 // A session is one stored version of a connection, ready to be used.
@@ -112,29 +109,6 @@ func (e *entry) lock(ctx context.Context) (unlock func(), err error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-}
-
-// wake tells those who wait that the connection is ready.
-func (e *entry) wake() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.ready != nil {
-		close(e.ready)
-		e.ready = nil
-	}
-}
-
-// Wait gives a channel that is closed the next time that the connection becomes
-// ready: authorised, edited, or refreshed after that had failed. Taken before a
-// call, it misses nothing that comes after.
-func (m *Manager) Wait(name string) <-chan struct{} {
-	e := m.entry(name)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.ready == nil {
-		e.ready = make(chan struct{})
-	}
-	return e.ready
 }
 
 // open gives the session of a connection.

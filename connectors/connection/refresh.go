@@ -40,7 +40,7 @@ func (a *oauth) refresh(ctx context.Context, t *token) error {
 		set(&fresh.Refresh, t.Refresh) // RFC 6749, 6: it may stay the same
 		got = &fresh
 	}
-	return a.accept(ctx, e, *got)
+	return a.accept(ctx, *got)
 }
 
 // grantForm is what the token endpoint is asked for.
@@ -61,17 +61,13 @@ func (a *oauth) grantForm(t *token) url.Values {
 }
 
 // accept stores tokens and then sends them. The caller holds the entry's lock.
-func (a *oauth) accept(ctx context.Context, e *entry, t tokens) error {
+func (a *oauth) accept(ctx context.Context, t tokens) error {
 	a.unsaved = &t
-	woken, err := a.save(ctx, t, Ready, "")
-	if err != nil {
+	if err := a.save(ctx, t, Ready, ""); err != nil {
 		return sdk.Errorf(sdk.Unavailable, "the token can't be stored: %w", err)
 	}
 	a.unsaved = nil
 	a.token.Store(newToken(t))
-	if woken {
-		e.wake()
-	}
 	return nil
 }
 
@@ -83,7 +79,7 @@ func (a *oauth) failed(ctx context.Context, t *token, err error) error {
 	}
 	var refusal *refusal
 	if !errors.As(err, &refusal) {
-		if _, e := a.save(context.WithoutCancel(ctx), t.tokens, Failing, err.Error()); e != nil {
+		if e := a.save(context.WithoutCancel(ctx), t.tokens, Failing, err.Error()); e != nil {
 			err = errors.Join(err, e)
 		}
 		return err
@@ -95,32 +91,31 @@ func (a *oauth) failed(ctx context.Context, t *token, err error) error {
 func (a *oauth) blocked(ctx context.Context, t *token, reason string) error {
 	kept := t.tokens
 	kept.Refusal = reason
-	if _, err := a.save(context.WithoutCancel(ctx), kept, NeedsAuthorization, reason); err != nil {
+	if err := a.save(context.WithoutCancel(ctx), kept, NeedsAuthorization, reason); err != nil {
 		return sdk.Errorf(sdk.Unavailable, "%s; and that can't be stored: %w", reason, err)
 	}
 	a.token.Store(newToken(kept))
 	return sdk.Errorf(sdk.Unauthorized, "it needs to be authorised again: %s", reason)
 }
 
-// save writes tokens and state; woken says that it wasn't ready and is now.
-func (a *oauth) save(ctx context.Context, t tokens, state State, message string) (woken bool, err error) {
+// save writes tokens and state.
+func (a *oauth) save(ctx context.Context, t tokens, state State, message string) error {
 	r, err := a.m.o.Store.Get(ctx, a.name)
 	if err != nil {
-		return false, err
+		return err
 	}
 	plain, err := a.m.o.Seal.Open(r.Sealed, place(r.ID))
 	if err != nil {
-		return false, err
+		return err
 	}
 	var box sealed
 	if err := json.Unmarshal(plain, &box); err != nil {
-		return false, fmt.Errorf("the credentials are damaged")
+		return fmt.Errorf("the credentials are damaged")
 	}
-	woken = r.State != Ready && state == Ready
 	box.Tokens = t
 	r.State, r.Message, r.UpdatedAt = state, message, a.m.o.Clock().UTC()
 	if err := a.m.seal(&r, box); err != nil {
-		return false, err
+		return err
 	}
-	return woken, a.m.o.Store.Save(ctx, r)
+	return a.m.o.Store.Save(ctx, r)
 }
