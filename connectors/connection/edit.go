@@ -150,8 +150,8 @@ func (m *Manager) put(ctx context.Context, e *entry, k *Kind, r Record, d Draft,
 	delete(kept.Secrets, "access_token") // they are tokens now
 	delete(kept.Secrets, "refresh_token")
 	r.State, r.Message = Ready, ""
-	if o, ok := s.auth.(*oauth); ok {
-		r.State, r.Message = o.state()
+	if r.Kind == kindOAuth {
+		r.State, r.Message = standing(c, newToken(kept.Tokens), m.o.Clock())
 	}
 	if err := m.seal(&r, kept); err != nil {
 		return View{}, err
@@ -160,7 +160,7 @@ func (m *Manager) put(ctx context.Context, e *entry, k *Kind, r Record, d Draft,
 		return View{}, err
 	}
 	e.session.Store(s)
-	return m.view(r, kept), nil
+	return m.view(r, c, kept), nil
 }
 
 // Get shows a connection; ErrNotFound where there is none.
@@ -187,15 +187,22 @@ func (m *Manager) List(ctx context.Context) ([]View, error) {
 
 // show is view of a record that may not open; that is then its message.
 func (m *Manager) show(r Record) View {
-	_, kept, err := m.unseal(r)
-	v := m.view(r, kept)
+	c, kept, err := m.unseal(r)
+	v := m.view(r, c, kept)
 	if err != nil {
 		v.State, v.Message = NeedsAuthorization, err.Error()
 	}
 	return v
 }
 
-func (m *Manager) view(r Record, kept sealed) View {
+// view shows a record with the state that it has now: a token expires though
+// nobody says so.
+func (m *Manager) view(r Record, c config, kept sealed) View {
+	if r.Kind == kindOAuth && r.State != NeedsAuthorization {
+		if s, why := standing(c, newToken(kept.Tokens), m.o.Clock()); s != Ready {
+			r.State, r.Message = s, why
+		}
+	}
 	v := View{
 		Name: r.Name, Kind: r.Kind, Title: r.Title, Config: r.Config, Hosts: r.Hosts, State: r.State, Message: r.Message,
 		ExpiresAt: kept.Tokens.ExpiresAt, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, Set: sorted(kept.Secrets),
@@ -207,7 +214,7 @@ func (m *Manager) view(r Record, kept sealed) View {
 		v.Set = append(v.Set, "refresh_token")
 	}
 	slices.Sort(v.Set)
-	if r.Kind == "oauth2" && m.o.PublicURL != "" {
+	if r.Kind == kindOAuth && m.o.PublicURL != "" {
 		var shown map[string]any
 		if json.Unmarshal(r.Config, &shown) == nil {
 			shown["callback_url"] = m.CallbackURL()
@@ -245,19 +252,32 @@ func (m *Manager) Delete(ctx context.Context, name string) error {
 // A Tested says how a test went.
 type Tested struct {
 	OK bool
+	// Tried: the service or the provider was asked, or couldn't be reached.
+	Tried bool
 	// Status is that of the service's answer; 0: none was asked for, or came.
 	Status  int
 	Message string
 }
 
-// Test tries a connection out: its credentials open, a token can be had, and
-// where it has an address for tests, that answers below 400. What came out of it
-// becomes the connection's state. ErrNotFound where there is none.
+// judging is how long the state of a connection that was tried out may take to
+// be written: a refresh may be under way.
+const judging = 5 * time.Second
+
+// Test tries a connection out: its credentials open, a token that is due is
+// refreshed, and where it has an address for tests, that answers below 400. What
+// came out of it becomes the connection's state, unless the caller took the
+// question back; no answer before ctx's deadline is one. ErrNotFound where there
+// is none.
 func (m *Manager) Test(ctx context.Context, name string) (Tested, error) {
 	if _, err := m.o.Store.Get(ctx, name); err != nil {
 		return Tested{}, err
 	}
 	t := m.try(ctx, name)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return t, nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), judging)
+	defer cancel()
 	return t, m.judge(ctx, name, t)
 }
 
@@ -266,24 +286,27 @@ func (m *Manager) try(ctx context.Context, name string) Tested {
 	if err != nil {
 		return Tested{Message: err.Error()}
 	}
-	if s.testURL == "" {
-		o, ok := s.auth.(*oauth)
-		if !ok {
-			return Tested{OK: true, Message: "the credentials are complete; with a test_url they would be tried out"}
+	o, ok := s.auth.(*oauth)
+	if ok {
+		if err := o.renewed(ctx); err != nil {
+			return Tested{Tried: true, Message: err.Error()}
 		}
-		if _, err := o.authorize(ctx, &sdk.Request{}); err != nil {
-			return Tested{Message: err.Error()}
-		}
+	}
+	switch {
+	case s.testURL != "":
+	case ok:
 		return Tested{OK: true, Message: "there is an access token; with a test_url it would be tried out"}
+	default:
+		return Tested{OK: true, Message: "the credentials are complete; with a test_url they would be tried out"}
 	}
 	r, err := m.Do(ctx, name, &sdk.Request{Method: "GET", URL: s.testURL}, func(ctx context.Context, r *sdk.Request) (*sdk.Response, error) {
 		return m.o.Send(ctx, s.tls, r)
 	})
 	if err != nil {
-		return Tested{Message: err.Error()}
+		return Tested{Tried: true, Message: err.Error()}
 	}
 	_ = r.Body.Close()
-	t := Tested{OK: r.Status < 400, Status: r.Status, Message: "the service has accepted them"}
+	t := Tested{OK: r.Status < 400, Tried: true, Status: r.Status, Message: "the service has accepted them"}
 	if !t.OK {
 		t.Message = "the service has answered " + statusText(r.Status) + " at the address for tests"
 	}

@@ -47,7 +47,7 @@ func Kinds() []Kind {
 			open: openDigest,
 		},
 		{
-			Name: "oauth2", Title: "OAuth 2.0", NeedsHosts: true,
+			Name: kindOAuth, Title: "OAuth 2.0", NeedsHosts: true,
 			Description: "Gets access tokens from a provider and keeps them alive: refreshed at 80 % of their life and when the service refuses one.",
 			Fields:      oauthFields(),
 			open:        openOAuth,

@@ -14,6 +14,8 @@ import (
 	"github.com/tappet-dev/tappet/sdk"
 )
 
+const kindOAuth = "oauth2"
+
 // The grants of the kind oauth2.
 const (
 	grantCode    = "authorization_code"
@@ -205,28 +207,30 @@ func (a *oauth) checkURLs(o *opening, grant string) {
 	}
 }
 
-// state is that of the connection as it is stored.
-func (a *oauth) state() (State, string) {
-	t := a.token.Load()
+// standing is the state that a token gives a connection at a time, whatever its
+// provider would say.
+func standing(c config, t *token, now time.Time) (State, string) {
 	switch {
 	case t.Refusal != "":
 		return NeedsAuthorization, t.Refusal
-	case !t.usable(a.m.o.Clock().UnixNano()) && !a.refreshable(t):
+	case !t.usable(now.UnixNano()) && !refreshable(c, t):
 		return NeedsAuthorization, spent
 	}
 	return Ready, ""
 }
 
-func (a *oauth) text(field string) string { return a.config.text[field] }
-
 // refreshable says whether another token can be had without a user.
-func (a *oauth) refreshable(t *token) bool {
-	switch a.text("grant") {
+func refreshable(c config, t *token) bool {
+	switch c.text["grant"] {
 	case grantClient, grantJWT:
 		return true
 	}
-	return t.Refresh != "" && a.text("token_url") != ""
+	return t.Refresh != "" && c.text["token_url"] != ""
 }
+
+func (a *oauth) text(field string) string { return a.config.text[field] }
+
+func (a *oauth) refreshable(t *token) bool { return refreshable(a.config, t) }
 
 func (a *oauth) hidden() []string {
 	t := a.token.Load()
@@ -271,6 +275,16 @@ func (a *oauth) fresh(ctx context.Context, t *token, now time.Time) (*token, err
 		return k, nil
 	}
 	return nil, sdk.Errorf(sdk.Unavailable, "the provider has given a token that has expired already; compare the clocks")
+}
+
+// renewed has a token that is due refreshed, and waits for that.
+func (a *oauth) renewed(ctx context.Context) error {
+	t, now := a.token.Load(), a.m.o.Clock()
+	if due := t.due != 0 && now.UnixNano() >= t.due && a.refreshable(t); due && t.Refusal == "" {
+		return a.wait(ctx, a.begin(ctx, t))
+	}
+	_, err := a.fresh(ctx, t, now)
+	return err
 }
 
 // may says whether the time *at has come, and if so sets the next one.

@@ -374,3 +374,98 @@ func TestCloseAllowsNoMoreRefreshes(t *testing.T) {
 	}
 	h.Close()
 }
+
+const byCode = `{"authorization_url":"http://op.example/authorize","token_url":"http://op.example/token","client_id":"id","client_secret":"marked-secret"}`
+
+// signIn authorises the connection "c" at a provider that agrees.
+func (h *house) signIn(t testing.TB) {
+	t.Helper()
+	s := h.start(t)
+	u, err := url.Parse(s.Location)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Callback(t.Context(), url.Values{"code": {"x"}, "state": {u.Query().Get("state")}}, s.Cookie); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A token that has expired and can't be refreshed is shown so, though nobody has
+// used it since.
+func TestATokenThatIsSpentIsShown(t *testing.T) {
+	t.Parallel()
+	const spent = "it has no token that is good, and none to refresh it with"
+	for _, more := range []string{"", `,"refresh_token":"r"`} {
+		h := newEndpoint(t, func(context.Context, *sdk.Request, url.Values) (int, string, error) {
+			return 200, `{"access_token":"t","expires_in":100` + more + `}`, nil
+		})
+		h.create(t, "oauth2", byCode, "a.example")
+		h.wantState(t, connection.NeedsAuthorization, spent)
+		h.signIn(t)
+		h.pass(99 * time.Second)
+		h.wantState(t, connection.Ready, "")
+		if got, err := h.Test(t.Context(), "c"); err != nil || !got.OK {
+			t.Errorf("while it is good: %+v, %v", got, err)
+		}
+		h.pass(time.Hour)
+		if more == "" {
+			h.wantState(t, connection.NeedsAuthorization, spent)
+			if views, err := h.List(t.Context()); err != nil || views[0].State != connection.NeedsAuthorization {
+				t.Errorf("listed as %+v, %v", views, err)
+			}
+		} else { // the control: it can be refreshed
+			h.wantState(t, connection.Ready, "")
+		}
+		got, err := h.Test(t.Context(), "c")
+		if more != "" {
+			if err != nil || !got.OK {
+				t.Errorf("%+v, %v", got, err)
+			}
+			continue
+		}
+		if err != nil || got.OK || !strings.Contains(got.Message, spent) {
+			t.Errorf("tested: %+v, %v", got, err)
+		}
+		if _, err := h.Do(t.Context(), "c", &sdk.Request{URL: "https://a.example/"}, service("t")); sdk.KindOf(err) != sdk.Unauthorized || !strings.Contains(err.Error(), spent) {
+			t.Errorf("used: %v", err)
+		}
+		h.signIn(t)
+		h.wantState(t, connection.Ready, "")
+	}
+}
+
+// A token is refreshed from 80 % of its life on, not before, and whoever sends
+// meanwhile has the old one, which is still good.
+func TestATokenIsRefreshedAtEightyPercentOfItsLife(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		h := newEndpoint(t, func(context.Context, *sdk.Request, url.Values) (int, string, error) {
+			asked++
+			return 200, fmt.Sprintf(`{"access_token":"t%d","refresh_token":"r","expires_in":1000}`, asked), nil
+		})
+		h.create(t, "oauth2", byCode, "a.example")
+		h.signIn(t)
+		for _, step := range []struct {
+			pass  time.Duration
+			sent  string
+			asked int
+		}{
+			{0, "Bearer t1", 1},
+			{790 * time.Second, "Bearer t1", 1},
+			{9999 * time.Millisecond, "Bearer t1", 1},
+			{time.Millisecond, "Bearer t1", 2}, // 800 s
+			{0, "Bearer t2", 2},
+			{799 * time.Second, "Bearer t2", 2},
+			{time.Hour, "Bearer t3", 3}, // past its end it is waited for
+		} {
+			h.pass(step.pass)
+			got := h.sent(t, &sdk.Request{URL: "https://a.example/"}).Header.Get("Authorization")
+			synctest.Wait()
+			if got != step.sent || asked != step.asked {
+				t.Errorf("%s later: sent %q, asked %d times; want %q, %d", step.pass, got, asked, step.sent, step.asked)
+			}
+		}
+		h.Close()
+	})
+}
