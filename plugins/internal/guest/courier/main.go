@@ -1,5 +1,6 @@
 // Command courier is a plugin that does honest work under fire: its hook makes
-// an event of each request, its action posts to an address.
+// an event of each request, its action posts to an address, whose answer 410
+// ends the instance or process in mid-call.
 package main
 
 import (
@@ -16,8 +17,6 @@ import (
 type parcel struct {
 	URL string `json:"url"`
 	ID  string `json:"id"`
-	// Die ends the instance or process in mid-call.
-	Die bool `json:"die,omitempty"`
 }
 
 type receipt struct {
@@ -48,9 +47,6 @@ func hook(_ context.Context, _ sdk.Host, _ struct{}, r sdk.WebhookRequest) (sdk.
 }
 
 func post(ctx context.Context, h sdk.Host, p parcel, key string) (receipt, error) {
-	if p.Die {
-		os.Exit(7)
-	}
 	body := strings.NewReader(p.ID)
 	res, err := h.HTTP(ctx, &sdk.Request{
 		Method: "POST", URL: p.URL, Header: sdk.Header{{Name: "Idempotency-Key", Value: key}}, Body: body, Size: body.Size(),
@@ -59,6 +55,9 @@ func post(ctx context.Context, h sdk.Host, p parcel, key string) (receipt, error
 		return receipt{}, err
 	}
 	defer res.Body.Close()
+	if res.Status == 410 {
+		os.Exit(7)
+	}
 	if _, err := io.Copy(io.Discard, res.Body); err != nil {
 		return receipt{}, err
 	}
