@@ -74,6 +74,9 @@ func (p *process) result(ctx context.Context, e ending) (wire.Frame, error) {
 	if status.Code(e.err) == codes.ResourceExhausted {
 		return wire.Frame{}, sdk.Errorf(sdk.TooLarge, "a frame of the call has more than %d bytes", wire.MaxFrame)
 	}
+	if status.Code(e.err) == codes.Unimplemented {
+		return wire.Frame{}, sdk.Errorf(sdk.Invalid, "the plugin does not serve %s; build it with this sdk's serve.Main", wire.Method)
+	}
 	// The pipe breaks before the process is seen to have ended.
 	why := p.ended()
 	if !p.gone() {

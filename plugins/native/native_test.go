@@ -16,6 +16,7 @@ import (
 
 	"github.com/tappet-dev/tappet/plugins/internal/guest"
 	"github.com/tappet-dev/tappet/plugins/native"
+	"github.com/tappet-dev/tappet/plugins/pipe"
 	"github.com/tappet-dev/tappet/sdk"
 )
 
@@ -167,6 +168,18 @@ func TestSec04_NativePrintsGoToItsLog(t *testing.T) {
 	}
 }
 
+// foreign is the package of programs that this engine can't talk to.
+const foreign = "plugins/native/testdata/foreign"
+
+func TestAPluginWithoutTheServiceSaysSo(t *testing.T) {
+	t.Parallel()
+	p := load(t, guest.Native(t, foreign, "service"), native.Options{})
+	_, err := pipe.Describe(t.Context(), p)
+	if sdk.KindOf(err) != sdk.Invalid || !strings.Contains(err.Error(), "does not serve /tappet.v1.Plugin/Call; build it with") {
+		t.Errorf("%v; kind invalid is wanted", err)
+	}
+}
+
 func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -190,6 +203,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"a hanging script", put("hangs", "#!/bin/sh\nsleep 3600\n", 0o700), "did not serve within"},
 		{"prints in init", guest.Native(t, guest.Traps, "chatty"), `printed "hello from init" to standard output`},
 		{"crashes in init", guest.Native(t, guest.Traps, "crash"), "exit status 7; it printed: no licence found"},
+		{"another version", guest.Native(t, foreign, "abi2"), `speaks version 2 of the conversation, this engine speaks 1; build it with a matching sdk`},
+		{"another host's", guest.Native(t, foreign), "of another host: it doesn't know the cookie TAPPET_PLUGIN; build it with this sdk's serve.Main"},
 	} {
 		t.Run(tt.about, func(t *testing.T) {
 			t.Parallel()

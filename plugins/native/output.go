@@ -28,18 +28,20 @@ func (l *line) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// handshake gives the line, shortened, and whether it looks like go-plugin's:
-// core version, version, network, address, protocol.
-func (l *line) handshake() (text string, ok bool) {
+// handshake gives the line, shortened, whether it looks like go-plugin's (core
+// version, version, network, address, protocol), and that version.
+func (l *line) handshake() (text string, ok bool, version string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	text = strings.ToValidUTF8(strings.TrimSpace(string(l.buf)), "\uFFFD")
 	parts := strings.Split(text, "|")
-	ok = len(parts) >= 5 && parts[0] == "1" && parts[4] == "grpc"
+	if ok = len(parts) >= 5 && parts[0] == "1" && parts[4] == "grpc"; ok {
+		version = parts[1]
+	}
 	if len(text) > 200 {
 		text = text[:200]
 	}
-	return text, ok
+	return text, ok, version
 }
 
 // tail keeps the end of what is written.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -262,6 +263,9 @@ func (c *command) HostToPlugin(network, addr string) (string, string, error) {
 	return network, addr, nil
 }
 
+// otherHost is what go-plugin prints when its cookie is missing.
+const otherHost = "This binary is a plugin."
+
 // diagnose words why the process did not come to serve; err is go-plugin's
 // view. The process is gone.
 func (c *command) diagnose(err error) error {
@@ -275,15 +279,19 @@ func (c *command) diagnose(err error) error {
 	case c.spawn != nil:
 		return sdk.Errorf(sdk.Invalid, "start the plugin: %w", c.spawn)
 	}
-	first, shook := c.first.handshake()
+	first, shook, version := c.first.handshake()
 	switch {
+	case shook && version != strconv.Itoa(wire.ABI):
+		return sdk.Errorf(sdk.Invalid, "the plugin speaks version %.20s of the conversation, this engine speaks %d; build it with a matching sdk", version, wire.ABI)
+	case first == "" && strings.Contains(c.said.lines(), otherHost):
+		return sdk.Errorf(sdk.Invalid, "the program is a plugin, but of another host: it doesn't know the cookie %s; build it with this sdk's serve.Main", wire.CookieKey)
 	case first != "" && !shook:
 		return sdk.Errorf(sdk.Invalid, "the plugin printed %q to standard output before it served; "+
 			"the first line belongs to the handshake: print nothing before serve.Main, or to standard error", first)
 	case first == "":
 		return sdk.Errorf(sdk.Broken, "the plugin ended before it served: %s%s", c.ended(), c.printed())
 	}
-	return sdk.Errorf(sdk.Invalid, "agree with the plugin on a pipe: %w%s", err, c.printed())
+	return sdk.Errorf(sdk.Invalid, "agree with the plugin on a pipe: %w%s; build it with this sdk's serve.Main", err, c.printed())
 }
 
 // ended words how the process ended; it waits a moment for the news.

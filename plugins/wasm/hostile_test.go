@@ -145,7 +145,7 @@ func corpus() []hostile {
 	add("garbage frames", "a return that isn't whole", frame("\x08\x41\x4a\x7f"), sdk.Broken, "read the plugin's frame")
 	add("garbage frames", "one of zeros", frame(strings.Repeat("\x00", 32)), sdk.Broken, "it returned")
 	add("garbage frames", "no ready", with(plugin(""), 11, guest.Vector("\x00\x41\x00\x0b"+guest.Name("\x08\x41\x10\x01"))), sdk.Invalid, "first frame is not ready")
-	add("garbage frames", "another version", with(plugin(""), 11, guest.Vector("\x00\x41\x00\x0b"+guest.Name("\x08\x40\x10\x63"))), sdk.Invalid, "version 99")
+	add("garbage frames", "another version", with(plugin(""), 11, guest.Vector("\x00\x41\x00\x0b"+guest.Name("\x08\x40\x10\x63"))), sdk.Invalid, "version 99 of the conversation, this engine speaks 1; build it with a matching sdk")
 
 	add("oversized frames", "more than a frame may be", plugin("\x41\x00\x41"+"\x81\x80\x80\x10"+"\x41\x10\x41\x08\x10\x00\x1a"), sdk.Broken, "a frame of 33554433 bytes")
 	add("oversized frames", "beyond the memory", plugin("\x41\x00\x41"+"\x80\x80\x80\x01"+"\x41\x10\x41\x08\x10\x00\x1a"), sdk.Broken, "lies outside the memory")

@@ -126,7 +126,7 @@ func (i *instance) start(ctx context.Context) error {
 		return sdk.Errorf(sdk.Invalid, "the plugin's first frame is not ready (%d)", wire.OpReady)
 	}
 	if f.ABI != wire.ABI {
-		return sdk.Errorf(sdk.Invalid, "the plugin speaks version %d of the conversation, this engine speaks %d", f.ABI, wire.ABI)
+		return sdk.Errorf(sdk.Invalid, "the plugin speaks version %d of the conversation, this engine speaks %d; build it with a matching sdk", f.ABI, wire.ABI)
 	}
 	return nil
 }
