@@ -54,7 +54,10 @@ func openProject(args []string) (project, error) {
 		return project{}, err
 	}
 	for _, l := range languages() {
-		if found, _ := filepath.Glob(filepath.Join(full, "*"+l.ending)); len(found) > 0 {
+		found, _ := filepath.Glob(filepath.Join(full, "*"+l.ending))
+		// Go's tests may stand beside a plugin in another language.
+		found = slices.DeleteFunc(found, func(path string) bool { return strings.HasSuffix(path, "_test.go") })
+		if len(found) > 0 {
 			return project{full, filepath.Base(full), l}, nil
 		}
 	}

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -69,7 +71,7 @@ func (d *developer) run(ctx context.Context) error {
 		return fmt.Errorf("watch the source: %w", err)
 	}
 	defer func() { _ = w.Close() }() // nothing more is wanted of it
-	if err := w.Add(d.project.dir); err != nil {
+	if _, err := d.project.watch(w, d.project.dir); err != nil {
 		return fmt.Errorf("watch the source: %w", err)
 	}
 	// What was there before isn't news.
@@ -94,7 +96,15 @@ func (d *developer) run(ctx context.Context) error {
 			if !ok {
 				return nil
 			}
-			if d.project.isSource(e.Name) {
+			news := d.project.isSource(e.Name)
+			if e.Has(fsnotify.Create) {
+				found, err := d.project.watch(w, e.Name)
+				if err != nil {
+					return fmt.Errorf("watch the source: %w", err)
+				}
+				news = news || found
+			}
+			if news {
 				changed.Reset(quiet)
 			}
 		case err, ok := <-w.Errors:
@@ -117,6 +127,30 @@ func (d *developer) run(ctx context.Context) error {
 			d.tell(ctx, err)
 		}
 	}
+}
+
+// watch has w watch a folder and those below it, but for what is built, fetched
+// or hidden. It says whether there is source in them; a path that is no folder,
+// or no more, has none.
+func (p project) watch(w *fsnotify.Watcher, dir string) (source bool, err error) {
+	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return err
+		case !e.IsDir():
+			source = source || path != dir && p.isSource(path)
+			return nil
+		case path != p.dir && (path == filepath.Join(p.dir, "build") || e.Name() == "node_modules" || strings.HasPrefix(e.Name(), ".")):
+			return filepath.SkipDir
+		}
+		if err := w.Add(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	})
+	return source, err
 }
 
 // tell says that there is no news and why, once for as long as it lasts: a server

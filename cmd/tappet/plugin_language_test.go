@@ -142,12 +142,25 @@ func TestPluginDevGoesOn(t *testing.T) {
 	write(strings.Replace(source, "batch.Add(", "batch.Ad(", 1))
 	dev("batch.Ad undefined")
 	dev("event of hello") // what was installed before serves on
-	write(strings.Replace(source, "Text: cfg.Greeting", `Text: "mended"`, 1))
-	dev("is ready")
-	dev(`"text":"mended"`)
+	// A package below it is source too, from the moment it is there.
+	below := func(text string) {
+		t.Helper()
+		dir := filepath.Join(sh.dir, "hello", "internal", "words")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "words.go"), []byte("package words\n\nconst Text = \""+text+"\"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	below("mended")
+	source = strings.Replace(source, "import (\n", "import (\n\t\"hello/internal/words\"\n", 1)
+	source = strings.Replace(source, "Text: cfg.Greeting", "Text: words.Text", 1)
 	write(strings.Replace(source, `"tick", "at"`, `"tock", "at"`, 1))
-	dev("is ready")
+	dev(`"text":"mended"`)
 	logs("tock at=")
+	below("mended below")
+	dev(`"text":"mended below"`)
 }
 
 // follow starts a command that goes on, and gives a function that reads what it
