@@ -69,10 +69,11 @@ fuzz: ## Run each fuzz target for FUZZTIME
 	@bash .ci/fuzz $(FUZZTIME)
 
 .PHONY: plugins
-plugins: ## Build the example plugins: bin/plugins/
+plugins: ## Build the example plugins in Go, modules and programs: bin/plugins/
 	mkdir -p bin/plugins
-	GOOS=wasip1 GOARCH=wasm $(GO) build -trimpath -ldflags '-s -w' -o bin/plugins/feed.wasm ./examples/plugins/feed
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/plugins/feed ./examples/plugins/feed
+	set -e; for p in feed gitea signed sse; do \
+		GOOS=wasip1 GOARCH=wasm $(GO) build -trimpath -ldflags '-s -w' -o bin/plugins/$$p.wasm ./examples/plugins/$$p; done
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/plugins/ $(addprefix ./examples/plugins/,feed folder gitea signed sse)
 
 .PHONY: clean
 clean: ## Remove what was built, and the demo's data

@@ -53,6 +53,7 @@ func TestWhatAPluginReturnsIsChecked(t *testing.T) {
 		"no UTF-8 in key":  {event("\xff", "{}"), sdk.Failed, "key of the plugin's event 0"},
 		"a long key":       {event(strings.Repeat("k", 1025), "{}"), sdk.TooLarge, "1024 are allowed"},
 		"a long cursor":    {wire.Frame{Op: wire.OpReturn, Cursor: strings.Repeat("c", 64<<10+1)}, sdk.TooLarge, "65536 are allowed"},
+		"no UTF-8 there":   {wire.Frame{Op: wire.OpReturn, Cursor: "\xff"}, sdk.Failed, "cursor is not valid UTF-8"},
 		"another op":       {wire.Frame{Op: wire.OpReady}, sdk.Broken, "op 64 instead of a return"},
 		"an unknown kind":  {wire.Frame{Op: wire.OpReturn, Kind: "odd", Text: "x"}, sdk.Failed, "x"},
 		"the host's kind":  {wire.Frame{Op: wire.OpReturn, Kind: "broken", Text: "x"}, sdk.Failed, "x"},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tappet-dev/tappet/sdk"
 	"github.com/tappet-dev/tappet/sdk/sdktest"
+	"github.com/tappet-dev/tappet/sdk/wire"
 )
 
 // RunPipe tries what both pipes promise, on the traps plugin that open gives.
@@ -23,6 +24,16 @@ func RunPipe(t *testing.T, open func(tb testing.TB) sdk.Connector) {
 		r, err := Action(t, c, "echo").Do(t.Context(), sdktest.NewHost(t, sdktest.HostOptions{}), sdk.ActionCall{Action: "echo", Input: in})
 		if diff := cmp.Diff(string(in.JSON()), string(r.Output)); diff != "" || err != nil {
 			t.Errorf("%v\n%s", err, diff)
+		}
+	})
+	t.Run("an input that is larger than a frame is refused", func(t *testing.T) {
+		in := sdk.Fields{{Name: "a", Value: json.RawMessage(`"` + strings.Repeat("x", wire.MaxFrame) + `"`)}}
+		_, err := Action(t, c, "echo").Do(t.Context(), sdktest.NewHost(t, sdktest.HostOptions{}), sdk.ActionCall{Action: "echo", Input: in})
+		if sdk.KindOf(err) != sdk.TooLarge || !strings.Contains(err.Error(), "33554432") {
+			t.Errorf("%.200v, kind too_large is wanted", err)
+		}
+		if r, err := Trap(t.Context(), t, c, "ok"); err != nil || r != `"ok"` {
+			t.Errorf("the next call: %s, %v", r, err)
 		}
 	})
 	t.Run("a webhook's request and answer travel unchanged", func(t *testing.T) { webhook(t, c) })

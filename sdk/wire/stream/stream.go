@@ -20,8 +20,9 @@ import (
 	"github.com/tappet-dev/tappet/sdk/wire"
 )
 
-// MaxMessage is the most bytes of one message on the pipe.
-const MaxMessage = wire.MaxFrame + 1<<10
+// MaxMessage is the most bytes of one message on the pipe: a frame is its own
+// bytes, and no other message is as long.
+const MaxMessage = wire.MaxFrame
 
 // Handshake is how host and plugin recognise each other. The version is that
 // of VersionedPlugins.
