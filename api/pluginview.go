@@ -41,7 +41,7 @@ type Health struct {
 	Reason  string     `json:"reason" doc:"Why it isn't ready, and what to do; empty when it is." example:""`
 	Since   *Timestamp `json:"since" nullable:"true" doc:"Since when." example:"2026-11-24T09:30:00.000Z"`
 	Crashes int        `json:"crashes" doc:"How often the version in service crashed since it was loaded." example:"0"`
-	Refused int        `json:"refused" doc:"How many of its events didn't fit the schema that it tells, and were refused." example:"0"`
+	Refused int        `json:"refused" doc:"How many of its events and results didn't fit the schemas that it tells, and were refused." example:"0"`
 	Refusal string     `json:"refusal" doc:"Why the last of these was." example:""`
 }
 

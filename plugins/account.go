@@ -8,8 +8,8 @@ import (
 	"github.com/tappet-dev/tappet/sdk"
 )
 
-// An account is what a version did wrong: its crashes and the events that were
-// refused.
+// An account is what a version did wrong: its crashes, and the events and results
+// that were refused.
 type account struct {
 	mu sync.Mutex
 	// row counts crashes since a call last came to its end, crashes all.

@@ -2,58 +2,141 @@ package plugins
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
 	"math/big"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"regexp/syntax"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/tappet-dev/tappet/sdk"
 )
 
-// visits is the work that any event is worth; it is worth four more for each of
-// its bytes. A schema comes from the plugin, and alternatives within
+// visits is the work that any document is worth; it is worth four more for each
+// of its bytes. A schema comes from the plugin, and alternatives within
 // alternatives grow without end.
 const visits = 1 << 15
 
-// A fitter holds one event against the schema that its plugin told, in the words
-// that bind a value's form: type, enum, const, properties, required,
-// additionalProperties, items, prefixItems, anyOf, oneOf, allOf and $ref within
-// the schema. Other words say nothing here.
+// A contract is what a plugin tells of the form of its events or results. It is
+// safe for concurrent use.
+type contract struct {
+	schema   any
+	patterns map[string]pattern
+}
+
+// newContract reads a schema that readManifest took.
+func newContract(raw json.RawMessage) (*contract, error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	c := &contract{patterns: map[string]pattern{}}
+	if err := d.Decode(&c.schema); err != nil {
+		return nil, err
+	}
+	c.compile(c.schema)
+	return c, nil
+}
+
+// compile prepares all patterns below v. What only looks like a schema, such as a
+// constant, has patterns that nobody asks for.
+func (c *contract) compile(v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			c.compile(e)
+		}
+	case map[string]any:
+		var all []string
+		if p, ok := v["pattern"].(string); ok {
+			all = append(all, p)
+		}
+		if m, ok := v["patternProperties"].(map[string]any); ok {
+			all = slices.AppendSeq(all, maps.Keys(m))
+		}
+		for _, text := range all {
+			if p, err := compilePattern(text); err == nil {
+				c.patterns[text] = p
+			}
+		}
+		for _, e := range v {
+			c.compile(e)
+		}
+	}
+}
+
+// A pattern is a regular expression of RE2's syntax, whose work grows with its
+// size and its text alone.
+type pattern struct {
+	*regexp.Regexp
+	size int // in instructions
+}
+
+// maxPattern is the most instructions of a schema's regular expression.
+const maxPattern = 2000
+
+func compilePattern(text string) (pattern, error) {
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return pattern{}, err
+	}
+	prog, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return pattern{}, err
+	}
+	if n := len(prog.Inst); n > maxPattern {
+		return pattern{}, fmt.Errorf("it has %d instructions, %d are allowed", n, maxPattern)
+	}
+	re, err := regexp.Compile(text)
+	return pattern{re, len(prog.Inst)}, err
+}
+
+// A fitter holds one document against a contract, in the words that bind a
+// value's form (docs/abi.md lists them). Other words say nothing here.
 type fitter struct {
-	root any
+	*contract
 	left int // visits
 }
 
-// fits says why an event doesn't fit its schema, nil if it does. Schemas that
-// readManifest took are the only ones that come here.
-func fits(schema any, event []byte) error {
-	d := json.NewDecoder(bytes.NewReader(event))
+// fits says why a document doesn't fit, nil if it does.
+func (c *contract) fits(doc []byte) error {
+	d := json.NewDecoder(bytes.NewReader(doc))
 	d.UseNumber()
 	var v any
 	if err := d.Decode(&v); err != nil {
 		return fmt.Errorf("it is not valid JSON: %w", err)
 	}
-	f := &fitter{root: schema, left: visits + 4*len(event)}
-	err := f.fit(schema, v, "", 0)
+	f := &fitter{contract: c, left: visits + 4*len(doc)}
+	err := f.fit(c.schema, v, "", 0)
 	if f.left < 0 { // an alternative may have swallowed it
-		return misfit("", "it takes more than %d steps to hold it against the schema", visits+4*len(event))
+		return misfit("", "it takes more than %d steps, or %d levels, to hold it against the schema", visits+4*len(doc), maxLevels)
 	}
 	return err
 }
 
+// maxLevels is how deep schemas may lead into each other.
+const maxLevels = 4 * maxDepth
+
 func misfit(at, format string, args ...any) error {
 	if at == "" {
-		at = "the event"
+		at = "the whole"
 	}
 	return fmt.Errorf("%.200s: %s", at, fmt.Sprintf(format, args...))
 }
 
 func (f *fitter) fit(schema, v any, at string, depth int) error {
-	if f.left--; f.left < 0 || depth > 4*maxDepth {
-		return misfit(at, "it takes more than %d levels to hold it against the schema", 4*maxDepth)
+	if depth > maxLevels {
+		f.left = -1
+	}
+	if f.left--; f.left < 0 {
+		return misfit(at, "it takes too long to hold it against the schema")
 	}
 	s, ok := schema.(map[string]any)
 	if !ok {
@@ -63,7 +146,7 @@ func (f *fitter) fit(schema, v any, at string, depth int) error {
 		return nil
 	}
 	if ref, ok := s["$ref"].(string); ok {
-		to, ok := f.resolve(ref)
+		to, ok := resolve(f.schema, ref)
 		if !ok {
 			return misfit(at, "the schema refers to %.80q, which it doesn't have", ref)
 		}
@@ -74,7 +157,9 @@ func (f *fitter) fit(schema, v any, at string, depth int) error {
 	if want, ok := s["type"]; ok && !isOf(want, v) {
 		return misfit(at, "%s is wanted, it is %s", typeWords(want), kindWord(v))
 	}
-	if all, ok := s["enum"].([]any); ok && !slices.ContainsFunc(all, func(e any) bool { return equal(e, v) }) {
+	all, ok := s["enum"].([]any)
+	f.left -= len(all) / 16
+	if ok && !slices.ContainsFunc(all, func(e any) bool { return equal(e, v) }) {
 		return misfit(at, "its value is none of the schema's enum")
 	}
 	if one, ok := s["const"]; ok && !equal(one, v) {
@@ -87,19 +172,11 @@ func (f *fitter) fit(schema, v any, at string, depth int) error {
 	case map[string]any:
 		return f.object(s, v, at, depth)
 	case []any:
-		first, _ := s["prefixItems"].([]any)
-		for i, e := range v {
-			each := s["items"]
-			if i < len(first) {
-				each = first[i]
-			}
-			if each == nil {
-				continue
-			}
-			if err := f.fit(each, e, fmt.Sprintf("%s[%d]", at, i), depth+1); err != nil {
-				return err
-			}
-		}
+		return f.list(s, v, at, depth)
+	case string:
+		return f.text(s, v, at)
+	case json.Number:
+		return number(s, v, at)
 	}
 	return nil
 }
@@ -126,7 +203,189 @@ func (f *fitter) alternatives(s map[string]any, v any, at string, depth int) err
 	if n, of := count("oneOf"); of > 0 && n != 1 {
 		return misfit(at, "it fits %d of the schema's oneOf, one is wanted", n)
 	}
+	if not, ok := s["not"]; ok && f.fit(not, v, at, depth+1) == nil {
+		return misfit(at, "it fits what the schema's not excludes")
+	}
 	return nil
+}
+
+// list holds a list against the words for lists.
+func (f *fitter) list(s map[string]any, v []any, at string, depth int) error {
+	if err := count(s, "Items", len(v), at, "items"); err != nil {
+		return err
+	}
+	first, _ := s["prefixItems"].([]any)
+	for i, e := range v {
+		each := s["items"]
+		if i < len(first) {
+			each = first[i]
+		}
+		if each == nil {
+			continue
+		}
+		if err := f.fit(each, e, fmt.Sprintf("%s[%d]", at, i), depth+1); err != nil {
+			return err
+		}
+	}
+	if contains, ok := s["contains"]; ok {
+		n := 0
+		for _, e := range v {
+			if f.fit(contains, e, at, depth+1) == nil {
+				n++
+			}
+		}
+		if _, ok := s["minContains"]; !ok && n == 0 {
+			return misfit(at, "none of its items fits the schema's contains")
+		}
+		if err := count(s, "Contains", n, at, "items that fit the schema's contains"); err != nil {
+			return err
+		}
+	}
+	if s["uniqueItems"] != true {
+		return nil
+	}
+	seen := make(map[string]int, len(v))
+	for i, e := range v {
+		key := string(f.canonical(nil, e))
+		if before, ok := seen[key]; ok {
+			return misfit(at, "its items %d and %d are equal", before, i)
+		}
+		seen[key] = i
+	}
+	return nil
+}
+
+// count holds a number of things against the words min… and max….
+func count(s map[string]any, word string, n int, at, things string) error {
+	if least, ok := s["min"+word].(json.Number); ok && compare(json.Number(strconv.Itoa(n)), least) < 0 {
+		return misfit(at, "it has %d %s, at least %s are wanted", n, things, least)
+	}
+	if most, ok := s["max"+word].(json.Number); ok && compare(json.Number(strconv.Itoa(n)), most) > 0 {
+		return misfit(at, "it has %d %s, at most %s are wanted", n, things, most)
+	}
+	return nil
+}
+
+// text holds a text against the words for texts.
+func (f *fitter) text(s map[string]any, v, at string) error {
+	if err := count(s, "Length", utf8.RuneCountInString(v), at, "characters"); err != nil {
+		return err
+	}
+	if p, ok := s["pattern"].(string); ok && !f.matches(p, v) {
+		return misfit(at, "it doesn't match the schema's pattern %.80q", p)
+	}
+	if format, ok := s["format"].(string); ok && !isFormat(format, v) {
+		return misfit(at, "it is no %s", format)
+	}
+	return nil
+}
+
+// matches says whether a text has a match. What is no regular expression matches
+// nothing; readManifest takes none.
+func (f *fitter) matches(text, in string) bool {
+	p, ok := f.patterns[text]
+	f.left -= 1 + len(in)*p.size/64
+	return ok && f.left >= 0 && p.MatchString(in)
+}
+
+// isFormat checks the formats that leave no doubt.
+func isFormat(format, v string) bool {
+	var err error
+	switch format {
+	case "date-time":
+		_, err = time.Parse(time.RFC3339Nano, v)
+	case "date":
+		_, err = time.Parse(time.DateOnly, v)
+	case "ipv4", "ipv6":
+		var a netip.Addr
+		a, err = netip.ParseAddr(v)
+		return err == nil && a.Zone() == "" && a.Is4() == (format == "ipv4")
+	case "uuid":
+		return len(v) == 36 && uuid.MatchString(v)
+	}
+	return err == nil
+}
+
+var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// number holds a number against the words for numbers.
+func number(s map[string]any, v json.Number, at string) error {
+	for _, w := range []struct {
+		word, text string
+		ok         func(int) bool
+	}{
+		{"minimum", "it is less than", func(c int) bool { return c >= 0 }},
+		{"maximum", "it is more than", func(c int) bool { return c <= 0 }},
+		{"exclusiveMinimum", "it isn't more than", func(c int) bool { return c > 0 }},
+		{"exclusiveMaximum", "it isn't less than", func(c int) bool { return c < 0 }},
+	} {
+		if to, ok := s[w.word].(json.Number); ok && !w.ok(compare(v, to)) {
+			return misfit(at, "%s the schema's %s, %.40s", w.text, w.word, to)
+		}
+	}
+	if of, ok := s["multipleOf"].(json.Number); ok && !isMultiple(v, of) {
+		return misfit(at, "it is no multiple of %.40s", of)
+	}
+	return nil
+}
+
+// rat gives a number exactly if it is short and has no exponent, and otherwise
+// what a float64 has of it; nil if that is nothing finite.
+func rat(n json.Number) *big.Rat {
+	if len(n) <= 100 && !strings.ContainsAny(n.String(), "eE") {
+		if r, ok := new(big.Rat).SetString(n.String()); ok {
+			return r
+		}
+	}
+	x, _ := n.Float64() // beyond its range it is infinite
+	return new(big.Rat).SetFloat64(x)
+}
+
+func compare(a, b json.Number) int {
+	if x, y := rat(a), rat(b); x != nil && y != nil {
+		return x.Cmp(y)
+	}
+	x, _ := a.Float64()
+	y, _ := b.Float64()
+	return cmp.Compare(x, y)
+}
+
+func isMultiple(v, of json.Number) bool {
+	x, y := rat(v), rat(of)
+	if x == nil || y == nil || y.Sign() == 0 {
+		return false
+	}
+	return x.Quo(x, y).IsInt()
+}
+
+// canonical writes a value so that equal ones are written alike.
+func (f *fitter) canonical(b []byte, v any) []byte {
+	if f.left--; f.left < 0 {
+		return b
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		b = append(b, '{')
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			b = append(strconv.AppendQuote(b, name), ':')
+			b = append(f.canonical(b, v[name]), ',')
+		}
+		return append(b, '}')
+	case []any:
+		b = append(b, '[')
+		for _, e := range v {
+			b = append(f.canonical(b, e), ',')
+		}
+		return append(b, ']')
+	case string:
+		return strconv.AppendQuote(b, v)
+	case json.Number:
+		if r := rat(v); r != nil {
+			return append(b, r.RatString()...)
+		}
+		return append(b, v...)
+	}
+	return fmt.Append(b, v)
 }
 
 func (f *fitter) object(s, v map[string]any, at string, depth int) error {
@@ -137,19 +396,37 @@ func (f *fitter) object(s, v map[string]any, at string, depth int) error {
 			return misfit(at, "the field %q is missing", name)
 		}
 	}
+	if err := count(s, "Properties", len(v), at, "fields"); err != nil {
+		return err
+	}
 	props, _ := s["properties"].(map[string]any)
-	_, patterns := s["patternProperties"]
+	patterns, _ := s["patternProperties"].(map[string]any)
+	names, named := s["propertyNames"]
 	for _, name := range slices.Sorted(maps.Keys(v)) {
 		field := strings.TrimPrefix(at+"."+name, ".")
-		if p, ok := props[name]; ok {
+		if named {
+			if err := f.fit(names, name, field, depth+1); err != nil {
+				return fmt.Errorf("the name of %w", err)
+			}
+		}
+		p, known := props[name]
+		if known {
 			if err := f.fit(p, v[name], field, depth+1); err != nil {
 				return err
 			}
-			continue
+		}
+		for _, pattern := range slices.Sorted(maps.Keys(patterns)) {
+			if !f.matches(pattern, name) {
+				continue
+			}
+			known = true
+			if err := f.fit(patterns[pattern], v[name], field, depth+1); err != nil {
+				return err
+			}
 		}
 		more, ok := s["additionalProperties"]
 		switch {
-		case !ok || patterns:
+		case known || !ok:
 		case more == false:
 			return misfit(field, "the schema has no such field")
 		default:
@@ -161,31 +438,38 @@ func (f *fitter) object(s, v map[string]any, at string, depth int) error {
 	return nil
 }
 
-// resolve follows a reference within the schema: "#" or a JSON pointer.
-func (f *fitter) resolve(ref string) (any, bool) {
+// resolve follows a reference within a schema: "#", or a JSON pointer behind it,
+// to a schema.
+func resolve(root any, ref string) (any, bool) {
 	path, ok := strings.CutPrefix(ref, "#")
 	if !ok {
 		return nil, false
 	}
-	at := f.root
-	if path == "" {
-		return at, true
-	}
-	path, ok = strings.CutPrefix(path, "/")
-	if !ok {
+	path, err := url.PathUnescape(path)
+	if err != nil || path != "" && path[0] != '/' {
 		return nil, false
 	}
+	at := root
 	unescape := strings.NewReplacer("~1", "/", "~0", "~")
-	for _, name := range strings.Split(path, "/") {
-		m, isObject := at.(map[string]any)
-		if !isObject {
-			return nil, false
-		}
-		if at, ok = m[unescape.Replace(name)]; !ok {
+	for _, name := range strings.Split(path, "/")[1:] { // nothing stands before the first
+		switch v := at.(type) {
+		case map[string]any:
+			at = v[unescape.Replace(name)]
+		case []any:
+			i, err := strconv.ParseUint(name, 10, 32)
+			if err != nil || i >= uint64(len(v)) {
+				return nil, false
+			}
+			at = v[i]
+		default:
 			return nil, false
 		}
 	}
-	return at, true
+	switch at.(type) {
+	case map[string]any, bool:
+		return at, true
+	}
+	return nil, false
 }
 
 func isOf(want, v any) bool {
@@ -242,7 +526,7 @@ func equal(a, b any) bool {
 		return ok && slices.EqualFunc(a, b, equal)
 	case json.Number:
 		b, ok := b.(json.Number)
-		return ok && (a == b || sameNumber(a.String(), b.String()))
+		return ok && (a == b || compare(a, b) == 0)
 	}
 	switch b.(type) {
 	case map[string]any, []any:
@@ -251,50 +535,52 @@ func equal(a, b any) bool {
 	return a == b
 }
 
-// sameNumber compares within what a float64 tells apart when there is an
-// exponent, exactly otherwise.
-func sameNumber(a, b string) bool {
-	if len(a)+len(b) > 200 || strings.ContainsAny(a+b, "eE") {
-		x, errA := json.Number(a).Float64()
-		y, errB := json.Number(b).Float64()
-		return errA == nil && errB == nil && x == y
-	}
-	x, okA := new(big.Rat).SetString(a)
-	y, okB := new(big.Rat).SetString(b)
-	return okA && okB && x.Cmp(y) == 0
-}
-
-// readSchemas prepares the event schemas of a version's triggers.
+// readSchemas prepares the schemas of a version's events and results.
 func (v *version) readSchemas() error {
-	v.events = map[string]any{}
+	v.contracts = map[string]*contract{}
+	read := func(name string, raw json.RawMessage) error {
+		if len(raw) == 0 {
+			return nil
+		}
+		c, err := newContract(raw)
+		if err != nil {
+			return sdk.Errorf(sdk.Invalid, "read the schema of %s: %w", name, err)
+		}
+		v.contracts[name] = c
+		return nil
+	}
 	for i := range v.spec.Triggers {
-		t := &v.spec.Triggers[i]
-		if len(t.Event) == 0 {
-			continue
+		if err := read(eventOf(v.spec.Triggers[i].Name), v.spec.Triggers[i].Event); err != nil {
+			return err
 		}
-		d := json.NewDecoder(bytes.NewReader(t.Event))
-		d.UseNumber()
-		var s any
-		if err := d.Decode(&s); err != nil {
-			return sdk.Errorf(sdk.Invalid, "read the event schema of %s: %w", t.Name, err)
+	}
+	for i := range v.spec.Actions {
+		if err := read(resultOf(v.spec.Actions[i].Name), v.spec.Actions[i].Output); err != nil {
+			return err
 		}
-		v.events[t.Name] = s
 	}
 	return nil
 }
 
-// refused says why an event of a trigger isn't taken, nil if it is; a refusal is
+// eventOf and resultOf name what a trigger and an action give: they may have the
+// same name.
+func eventOf(trigger string) string { return "an event of " + trigger }
+
+func resultOf(action string) string { return "a result of " + action }
+
+// refused says why what a plugin gives isn't taken, nil if it is; a refusal is
 // counted and kept for the plugin's health.
-func (v *version) refused(trigger string, event []byte) error {
-	schema, ok := v.events[trigger]
-	if !ok {
+func (v *version) refused(what string, doc []byte) error {
+	c := v.contracts[what]
+	if c == nil {
 		return nil
 	}
-	err := fits(schema, event)
+	err := c.fits(doc)
 	if err == nil {
 		return nil
 	}
-	err = sdk.Errorf(sdk.Invalid, "an event of %s.%s doesn't fit the schema that the plugin tells: %w; tell its author", v.spec.Name, trigger, err)
+	what, name, _ := strings.Cut(what, " of ")
+	err = sdk.Errorf(sdk.Invalid, "%s of %s.%s doesn't fit the schema that the plugin tells: %w; tell its author", what, v.spec.Name, name, err)
 	v.account.refuse(err)
 	v.journal.add(sdk.Fault, err.Error(), nil)
 	return err

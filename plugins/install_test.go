@@ -373,6 +373,17 @@ func TestEventsThatDontFitAreRefusedAndCounted(t *testing.T) {
 		if sdk.KindOf(err) != sdk.Invalid {
 			t.Errorf("stream: %v", err)
 		}
+		give := guest.Action(t, conn, "give").Do
+		for result, want := range map[string]string{`{"n":1}`: "", `{"n":1.5}`: "n: integer is wanted, it is number", "": "object is wanted, it is null"} {
+			r, err := give(t.Context(), h, sdk.ActionCall{Action: "give", Input: sdk.Fields{{Name: "result", Value: json.RawMessage(result)}}})
+			if string(r.Output) != result || want == "" && err != nil ||
+				want != "" && (sdk.KindOf(err) != sdk.Invalid || !strings.Contains(err.Error(), "a result of liar.give doesn't fit the schema that the plugin tells: ") || !strings.Contains(err.Error(), want)) {
+				t.Errorf("result %q: %s, %v; %q is wanted", result, r.Output, err, want)
+			}
+		}
+		if i := mustInfo(t, c, "liar"); i.Health.Refused != 6 {
+			t.Errorf("health: %+v", i.Health)
+		}
 		// A module can't even hold it.
 		large := refusal{sdk.Broken, "out of memory"}
 		if i.Kind == plugins.Native {

@@ -149,7 +149,7 @@ type Health struct {
 	Reason string    `json:"reason,omitempty"`
 	Since  time.Time `json:"since"`
 	// Crashes is how often the version in service crashed, Refused how many of
-	// its events didn't fit the schema that it tells; Refusal is why the last of
+	// its events and results didn't fit the schemas that it tells; Refusal is why the last of
 	// these didn't.
 	Crashes int    `json:"crashes,omitempty"`
 	Refused int    `json:"refused,omitempty"`

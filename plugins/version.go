@@ -26,7 +26,7 @@ type version struct {
 	caller    pipe.Caller
 	closer    io.Closer
 	journal   *journal
-	events    map[string]any // the schemas, by trigger
+	contracts map[string]*contract // by eventOf and resultOf
 	account   account
 	tally     tally
 
@@ -196,7 +196,7 @@ func (c *Catalogue) connect(v, release *version) sdk.Connector {
 				b, err := call(ctx, host(h, func() []byte { return p.Config }), p)
 				// The others go on: a poll that fails would come to the same event
 				// again and again.
-				b.Events = slices.DeleteFunc(b.Events, func(e sdk.Event) bool { return v.refused(t.Name, e.Data) != nil })
+				b.Events = slices.DeleteFunc(b.Events, func(e sdk.Event) bool { return v.refused(eventOf(t.Name), e.Data) != nil })
 				return b, err
 			}
 		}
@@ -204,7 +204,7 @@ func (c *Catalogue) connect(v, release *version) sdk.Connector {
 			t.Webhook = func(ctx context.Context, h sdk.Host, w sdk.WebhookCall) (sdk.RawWebhook, error) {
 				r, err := call(ctx, host(h, func() []byte { return w.Config }), w)
 				for i := range r.Events {
-					if misfit := v.refused(t.Name, r.Events[i].Data); misfit != nil {
+					if misfit := v.refused(eventOf(t.Name), r.Events[i].Data); misfit != nil {
 						return sdk.RawWebhook{}, misfit
 					}
 				}
@@ -215,7 +215,7 @@ func (c *Catalogue) connect(v, release *version) sdk.Connector {
 			t.Stream = func(ctx context.Context, h sdk.Host, s sdk.StreamCall, emit sdk.EmitFunc) error {
 				checked := func(ctx context.Context, at sdk.Cursor, events ...sdk.Event) error {
 					for i := range events {
-						if misfit := v.refused(t.Name, events[i].Data); misfit != nil {
+						if misfit := v.refused(eventOf(t.Name), events[i].Data); misfit != nil {
 							return misfit
 						}
 					}
@@ -233,11 +233,24 @@ func (c *Catalogue) connect(v, release *version) sdk.Connector {
 		a := &out.Actions[i]
 		call := a.Do
 		a.Do = func(ctx context.Context, h sdk.Host, in sdk.ActionCall) (sdk.Result, error) {
-			return call(ctx, host(h, func() []byte { return in.Input.JSON() }), in)
+			r, err := call(ctx, host(h, func() []byte { return in.Input.JSON() }), in)
+			if err == nil {
+				// What was done is done; the result is kept as the failure's data.
+				err = v.refused(resultOf(a.Name), orNull(r.Output))
+			}
+			return r, err
 		}
 	}
 	guard(&out, host)
 	return out
+}
+
+// orNull gives the JSON of a result that may be left out.
+func orNull(output json.RawMessage) json.RawMessage {
+	if len(output) == 0 {
+		return json.RawMessage("null")
+	}
+	return output
 }
 
 // guard has the connector's check and options use the host that host makes.

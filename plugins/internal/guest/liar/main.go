@@ -27,6 +27,9 @@ func main() {
 				return emit(ctx, "", told(s.Config)...)
 			}},
 		},
+		Actions: []sdk.Action{{Name: "give", Output: event, Do: func(_ context.Context, _ sdk.Host, a sdk.ActionCall) (sdk.Result, error) {
+			return sdk.Result{Output: a.Input.Get("result")}, nil
+		}}},
 	}
 	change(&c)
 	serve.Main(c)
