@@ -167,8 +167,25 @@ func (e *Engine) proveRoute(p *plan, g StoredGraph) {
 }
 
 // Activate turns a graph ON, or proves it again when it is. Nothing is changed
-// unless all checks hold; the Conflict names those that don't.
+// unless all checks hold; the Conflict names those that don't. Its connections
+// are tried out at their services, where they can be.
 func (e *Engine) Activate(ctx context.Context, name string) (Readiness, error) {
+	of, _ := e.o.Connections.(ConnectionTester)
+	tried := map[string]error{}
+	for {
+		r, untried, err := e.activate(ctx, name, of != nil, tried)
+		if untried == nil {
+			return r, err
+		}
+		for i, err := range e.tryConnections(ctx, of, untried) {
+			tried[untried[i]] = err
+		}
+	}
+}
+
+// activate is Activate with what came out of the trials of connections; it gives
+// back the connections that have to be tried first.
+func (e *Engine) activate(ctx context.Context, name string, try bool, tried map[string]error) (r Readiness, untried []string, err error) {
 	op := "activate " + name
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -176,11 +193,24 @@ func (e *Engine) Activate(ctx context.Context, name string) (Readiness, error) {
 	// the newer version.
 	g, err := e.published(ctx, op, name)
 	if err != nil {
-		return Readiness{}, err
+		return Readiness{}, nil, err
 	}
 	p := e.prove(ctx, g)
+	for _, name := range p.connections {
+		if _, ok := tried[name]; try && !ok {
+			untried = append(untried, name)
+		}
+	}
+	if untried != nil {
+		return Readiness{}, untried, nil
+	}
 	fixed := p.checks
 	p.checks = append(slices.Clone(fixed), e.proveConnections(ctx, p.connections)...)
+	for i, name := range p.connections {
+		if err := tried[name]; err != nil {
+			p.checks[len(fixed)+i] = Check{Part: "connection", Detail: err.Error()}
+		}
+	}
 	if !p.ready() {
 		err := &Error{Kind: Conflict, Op: op}
 		for _, c := range p.checks {
@@ -188,17 +218,17 @@ func (e *Engine) Activate(ctx context.Context, name string) (Readiness, error) {
 				err.Problems = append(err.Problems, Problem{Code: "not_ready", Message: c.Part + ": " + c.Detail})
 			}
 		}
-		return Readiness{Checks: p.checks}, err
+		return Readiness{Checks: p.checks}, nil, err
 	}
 	if err := e.o.Graphs.SetActive(ctx, g.ID, true); err != nil {
-		return Readiness{}, err
+		return Readiness{}, nil, err
 	}
 	g.Active = true
 	all := p.checks
 	p.checks = fixed
 	e.bind(g, p)
 	since := e.look(ctx, e.bindings[g.ID]).Since
-	return Readiness{Ready: true, Checks: all, Since: since}, nil
+	return Readiness{Ready: true, Checks: all, Since: since}, nil, nil
 }
 
 // Deactivate turns a graph OFF: no event starts a run any more when it

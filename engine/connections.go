@@ -103,6 +103,9 @@ func (e *Engine) proveConnections(ctx context.Context, names []string) []Check {
 	out := make([]Check, len(names))
 	for i, name := range names {
 		out[i] = Check{Part: "connection", OK: true, Detail: name + " can be used"}
+		if said := e.trials.said(name); said != "" {
+			out[i].Detail += ": " + said
+		}
 		if err := e.usable(ctx, name); err != nil {
 			out[i] = Check{Part: "connection", Detail: err.Error()}
 		}

@@ -92,6 +92,198 @@ func TestConnectionsAreProved(t *testing.T) {
 	b.ended(b.mustPost("good", "", `{}`).Run)
 }
 
+// A service is linked, and takes credentials until it has revoked them.
+type service struct {
+	linked
+	revoked map[string]bool
+	// hangs: it doesn't answer.
+	hangs bool
+	tried []string
+}
+
+func (s *service) TryConnection(ctx context.Context, name string) (string, error) {
+	s.mu.Lock()
+	s.tried = append(s.tried, name)
+	revoked, hangs := s.revoked[name], s.hangs
+	s.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return "", sdk.Errorf(sdk.Unavailable, "the connection %q couldn't be tried out: %w", name, ctx.Err())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.m[name] = nil; revoked {
+		s.m[name] = sdk.Errorf(sdk.Unavailable, "the connection %q fails at present: it was revoked", name)
+		return "", s.m[name]
+	}
+	return "it was tried", nil
+}
+
+func (s *service) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+}
+
+// took gives the connections that were tried since, by name.
+func (s *service) took() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tried := s.tried
+	s.tried = nil
+	slices.Sort(tried)
+	return tried
+}
+
+// stands tells whether a graph is ON and ready, and what its checks say of its
+// connections.
+func (b *bench) stands(name string) (active, ready bool, said []string) {
+	b.t.Helper()
+	g, err := b.Graph(context.Background(), name)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if g.Readiness == nil {
+		return g.Active, false, nil
+	}
+	for _, c := range g.Readiness.Checks {
+		if c.Part == "connection" {
+			said = append(said, c.Detail)
+		}
+	}
+	return g.Active, g.Readiness.Ready, said
+}
+
+const linkedDoc = "name: g\ntrigger: {use: test.hook}\nsteps:\n" +
+	"  - {id: a, use: test.act, connection: forms}\n  - {id: b, use: test.act, connection: tasks}\n  - {id: c, use: test.act, connection: forms}\n"
+
+// ON asks the services: one that takes the credentials no more keeps a graph OFF,
+// and is named.
+func TestS32_OnTriesTheCredentials(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{linked: linked{m: map[string]error{"forms": nil, "tasks": nil}}, revoked: map[string]bool{"forms": true}}
+		b := newBenchWith(t, dir, func(o *engine.Options) { o.Connections = s })
+		defer b.close()
+		ctx := context.Background()
+		if _, err := b.CreateGraph(ctx, []byte(linkedDoc), graph.YAML); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Publish(ctx, "g"); err != nil {
+			t.Fatal(err)
+		}
+		_, err := b.Activate(ctx, "g")
+		if e := wantKind(t, err, engine.Conflict); len(e.Problems) != 1 || !strings.Contains(e.Problems[0].Message, `"forms" fails at present: it was revoked`) {
+			t.Errorf("problems %+v", e.Problems)
+		}
+		if active, _, _ := b.stands("g"); active {
+			t.Error("it is ON")
+		}
+		if d := cmp.Diff([]string{"forms", "tasks"}, s.took()); d != "" {
+			t.Errorf("tried: %s", d)
+		}
+		// A service that doesn't answer has its time, and holds up nobody else.
+		s.set(func() { s.revoked, s.hangs, s.m["forms"] = nil, true, nil })
+		began := time.Now()
+		done := make(chan error)
+		go func() { _, err := b.Activate(ctx, "g"); done <- err }()
+		synctest.Wait()
+		b.on(strings.Replace(hooked, "test.act", "test.tell", 1))
+		if err := <-done; engine.KindOf(err) != engine.Conflict || time.Since(began) != 10*time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		// A caller who goes away turns nothing ON.
+		gone, cancel := context.WithCancel(ctx)
+		time.AfterFunc(time.Second, cancel)
+		if _, err := b.Activate(gone, "g"); err == nil {
+			t.Error("it is ON without an answer")
+		}
+		// The control: one that takes them.
+		s.set(func() { s.hangs = false })
+		r, err := b.Activate(ctx, "g")
+		if err != nil || !r.Ready {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		active, ready, said := b.stands("g")
+		if d := cmp.Diff([]string{"forms can be used: it was tried", "tasks can be used: it was tried"}, said); !active || !ready || d != "" {
+			t.Errorf("active %t, ready %t: %s", active, ready, d)
+		}
+	})
+}
+
+// While it is ON they are tried again: seldom while all is well, soon after one
+// has failed, and then less and less often.
+func TestS32_CredentialsAreTriedAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{linked: linked{m: map[string]error{"forms": nil, "tasks": nil}}}
+		b := newBenchWith(t, dir, func(o *engine.Options) { o.Connections = s })
+		b.on(linkedDoc)
+		b.close()
+		s.took()
+		b = newBenchWith(t, dir, func(o *engine.Options) { o.Connections = s })
+		defer b.close()
+		passes := func(d time.Duration) {
+			time.Sleep(d) // the bubble's
+			synctest.Wait()
+		}
+		took := func(want ...string) {
+			t.Helper()
+			if d := cmp.Diff(want, s.took()); d != "" {
+				t.Errorf("tried: %s", d)
+			}
+		}
+		// After a start they are spread over a round.
+		passes(7 * time.Minute)
+		took()
+		passes(2 * time.Minute)
+		took("forms")
+		passes(7 * time.Minute)
+		took("tasks")
+		passes(30 * time.Minute)
+		took("forms", "forms", "tasks", "tasks")
+		s.set(func() { s.revoked = map[string]bool{"tasks": true} })
+		passes(15 * time.Minute)
+		s.took()
+		active, ready, said := b.stands("g")
+		if !active || ready || !slices.Contains(said, `the connection "tasks" fails at present: it was revoked`) {
+			t.Errorf("active %t, ready %t: %q; want ON, and not ready", active, ready, said)
+		}
+		b.ended(b.mustPost("g", "", `{}`).Run) // its events are taken
+		s.set(func() { s.revoked = nil })
+		passes(15 * time.Minute) // at the latest
+		if _, ready, said := b.stands("g"); !ready || !slices.Contains(said, "tasks can be used: it was tried") {
+			t.Errorf("ready %t: %q; want it healed", ready, said)
+		}
+		s.took()
+		s.set(func() { s.revoked = map[string]bool{"forms": true} })
+		passes(15*time.Minute + time.Second)
+		s.set(func() { s.tried = slices.DeleteFunc(s.tried, func(n string) bool { return n == "tasks" }) })
+		first := len(s.took())
+		passes(time.Hour)
+		n := 0
+		for _, name := range s.took() {
+			if name == "forms" {
+				n++
+			}
+		}
+		// 1, 2, 4, 8 minutes, and then each 15.
+		if n > 8 || first+n < 6 {
+			t.Errorf("one that fails was tried %d times within the first quarter of an hour, and %d in the next hour", first, n)
+		}
+		// Nobody is asked for a graph that is OFF.
+		if err := b.Deactivate(context.Background(), "g"); err != nil {
+			t.Fatal(err)
+		}
+		passes(time.Minute)
+		s.took()
+		passes(time.Hour)
+		took()
+	})
+}
+
 func TestWithoutConnectionsNothingNamesOne(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, t.TempDir())

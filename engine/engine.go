@@ -32,8 +32,8 @@ type Limits struct {
 	// CallTimeout limits a poll, a webhook trigger's own work and the test of a
 	// step; 0 means 60 s.
 	CallTimeout time.Duration
-	// ProbeTimeout limits the check of a config and the choice of a field's
-	// options; 0 means 10 s.
+	// ProbeTimeout limits the check of a config, the choice of a field's options
+	// and the trial of a connection; 0 means 10 s.
 	ProbeTimeout time.Duration
 	// InboxBody is how many bytes of a body the inbox keeps; 0 means 64 KiB.
 	InboxBody int
@@ -45,6 +45,9 @@ type Limits struct {
 	MinEvery time.Duration
 	// ProveEvery is how often each active graph is proved again; 0 means 1 min.
 	ProveEvery time.Duration
+	// TestEvery is how often each connection of active graphs is tried out at its
+	// service; 0 means 15 min.
+	TestEvery time.Duration
 	// Programs is how many compiled versions are kept in memory; 0 means 1,024.
 	Programs int
 }
@@ -72,6 +75,7 @@ func (l Limits) withDefaults() Limits {
 	dur(&l.ProbeTimeout, 10*time.Second)
 	dur(&l.MinEvery, time.Second)
 	dur(&l.ProveEvery, time.Minute)
+	dur(&l.TestEvery, 15*time.Minute)
 	return l
 }
 
@@ -113,6 +117,7 @@ type Engine struct {
 	scopes   scopeCache
 	waiters  waiters
 	refused  tally
+	trials   trials
 	waits    waits
 
 	// upgrading is held by who replaces a connector; who publishes a draft reads
@@ -183,6 +188,9 @@ func (e *Engine) Start(ctx context.Context) error {
 		tidying.Go(func() { e.tidy(run) })
 	}
 	tidying.Go(func() { e.watch(run) })
+	if of, ok := e.o.Connections.(ConnectionTester); ok {
+		tidying.Go(func() { e.tryAgain(run, of) })
+	}
 	go func() {
 		defer close(e.served)
 		defer tidying.Wait()

@@ -400,7 +400,7 @@ func TestTheSameKeyIsTheSameRun(t *testing.T) {
 	}
 }
 
-func TestOnNeedsEverythingAndNamesWhatFails(t *testing.T) {
+func TestS32_OnNeedsEverythingAndNamesWhatFails(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, t.TempDir())
 	create := func(src string) {
@@ -439,7 +439,7 @@ func TestOnNeedsEverythingAndNamesWhatFails(t *testing.T) {
 	}
 }
 
-func TestOffUnbindsAtOnceAndRunsFinish(t *testing.T) {
+func TestS32_OffUnbindsAtOnceAndRunsFinish(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, t.TempDir())
 	b.on(hooked)

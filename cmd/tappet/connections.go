@@ -32,8 +32,9 @@ type links struct {
 }
 
 var (
-	_ engine.Connections = (*links)(nil)
-	_ api.Connections    = (*links)(nil)
+	_ engine.Connections      = (*links)(nil)
+	_ engine.ConnectionTester = (*links)(nil)
+	_ api.Connections         = (*links)(nil)
 )
 
 // Usable implements engine.Connections.
@@ -53,6 +54,31 @@ func (l *links) Usable(ctx context.Context, name string) error {
 	case connection.Ready:
 	}
 	return nil
+}
+
+// TryConnection implements engine.ConnectionTester.
+func (l *links) TryConnection(ctx context.Context, name string) (string, error) {
+	before := l.Usable(ctx, name)
+	if sdk.KindOf(before) == sdk.NotFound {
+		return "", before
+	}
+	t, err := l.manager.Test(ctx, name)
+	if err != nil {
+		return "", sdk.Errorf(sdk.Unavailable, "the connection %q can't be tried out: %w", name, err)
+	}
+	now := l.Usable(context.WithoutCancel(ctx), name)
+	switch {
+	case now != nil:
+		return "", now
+	case !t.OK: // and nobody has written that down
+		return "", sdk.Errorf(sdk.Unavailable, "the connection %q couldn't be tried out: %s", name, t.Message)
+	case before != nil:
+		l.changed(ctx, name)
+	}
+	if !t.Tried {
+		return "not tried: it has no test_url", nil
+	}
+	return "the service has accepted its credentials", nil
 }
 
 // ConnectionKinds implements api.Connections.

@@ -168,11 +168,12 @@ type provider struct {
 	revoked bool
 	codes   map[string]url.Values // by code, what the browser came with
 	asked   []string              // grants of token requests
+	life    int                   // of a token, in seconds
 }
 
 func newProvider(tb testing.TB) *provider {
 	tb.Helper()
-	p := &provider{codes: map[string]url.Values{}}
+	p := &provider{codes: map[string]url.Values{}, life: 3600}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /authorize", func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
@@ -203,7 +204,7 @@ func newProvider(tb testing.TB) *provider {
 			return
 		}
 		p.tokens++
-		fmt.Fprintf(w, `{"access_token": "canary-access-%d", "token_type": "bearer", "refresh_token": "canary-refresh-%d", "expires_in": 3600}`, p.tokens, p.tokens)
+		fmt.Fprintf(w, `{"access_token": "canary-access-%d", "token_type": "bearer", "refresh_token": "canary-refresh-%d", "expires_in": %d}`, p.tokens, p.tokens, p.life)
 	})
 	mux.HandleFunc("GET /api", func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()

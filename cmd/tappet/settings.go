@@ -46,6 +46,7 @@ type settings struct {
 	hookWait      time.Duration
 	callTimeout   time.Duration
 	proveEvery    time.Duration
+	testEvery     time.Duration
 	expr          expr.Limits
 }
 
@@ -109,6 +110,7 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.DurationVar(&s.hookWait, "limits-hook-wait", 30*time.Second, "how long a webhook's caller waits for a result (limits.hook_wait)")
 	f.DurationVar(&s.callTimeout, "limits-call-timeout", time.Minute, "how long a poll, a webhook trigger's own work and the test of a step may take (limits.call_timeout)")
 	f.DurationVar(&s.proveEvery, "prove-every", time.Minute, "how often each graph that is ON is proved again")
+	f.DurationVar(&s.testEvery, "test-every", 15*time.Minute, "how often each connection of graphs that are ON is tried out at its service, where it has a test_url")
 	for _, l := range s.exprLimits() {
 		f.IntVar(l.value, "limits-expr-"+l.name, l.fallback, l.help+" (limits.expr_"+l.name+")")
 	}
@@ -143,7 +145,7 @@ func (s *settings) check() error {
 	for name, v := range map[string]int64{
 		"limits-open-runs": int64(s.openRuns), "limits-open-runs-graph": int64(s.graphRuns), "limits-hook-body": s.hookBody, "limits-hook-bodies": s.hookBodies,
 		"limits-hook-stream": s.hookStream, "limits-hook-pace": s.hookPace, "limits-file-bytes": s.fileBytes, "limits-event-bytes": int64(s.eventBytes),
-		"limits-output-bytes": int64(s.outputBytes), "limits-hook-wait": int64(s.hookWait), "limits-call-timeout": int64(s.callTimeout), "prove-every": int64(s.proveEvery),
+		"limits-output-bytes": int64(s.outputBytes), "limits-hook-wait": int64(s.hookWait), "limits-call-timeout": int64(s.callTimeout), "prove-every": int64(s.proveEvery), "test-every": int64(s.testEvery),
 		"drain": int64(s.drain), "limits-response-file": s.egress.responseFile, "limits-request-body": s.requestBody, "limits-read-timeout": int64(s.readTimeout),
 		"limits-wait": int64(s.wait), "limits-event-depth": int64(s.eventDepth),
 	} {

@@ -1,0 +1,163 @@
+package main_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tappet-dev/tappet/api/client"
+)
+
+// connectionChecks are what a graph's checks say of its connections.
+func connectionChecks(checks []client.Check) (said []string) {
+	for _, c := range checks {
+		if c.Part == "connection" {
+			said = append(said, fmt.Sprint(c.OK, " ", c.Detail))
+		}
+	}
+	return said
+}
+
+// A credential that its service takes no more keeps a graph OFF, and one that is
+// ON from being ready, until it is taken again. Of a connection that can't be
+// tried out that is said.
+func TestS32_ARevokedCredentialIsToldByTheSwitch(t *testing.T) {
+	t.Parallel()
+	var revoked atomic.Bool
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if revoked.Load() || r.Header.Get("Authorization") != "Bearer t0ken-1" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	t.Cleanup(service.Close)
+	s := start(t, "", "--egress-allow", hostport(service.URL), "--test-every", "300ms", "--prove-every", "100ms")
+	ctx := t.Context()
+	hosts := []string{hostport(service.URL)}
+	s.connect(t, client.ConnectionDraft{Name: "forms", Kind: "bearer", Hosts: hosts, Config: config("token", "t0ken-1", "test_url", service.URL+"/me")})
+	s.connect(t, client.ConnectionDraft{Name: "plain", Kind: "bearer", Hosts: hosts, Config: config("token", "t0ken-1")})
+	doc := "name: forms\ntrigger: {use: webhook, with: {path: forms}}\nsteps:\n" +
+		"  - {id: a, use: http.get, connection: forms, with: {url: " + service.URL + "}}\n  - {id: b, use: http.get, connection: plain, with: {url: " + service.URL + "}}\n"
+	s.deploy(t, "forms", doc)
+	on, err := s.Activate(ctx, "forms")
+	good := []string{"true forms can be used: the service has accepted its credentials", "true plain can be used: not tried: it has no test_url"}
+	if said := connectionChecks(on.Checks); err != nil || !on.Active || !slices.Equal(said, good) {
+		t.Fatalf("turned ON: %q, %v", said, err)
+	}
+	stands := func(ready bool, says string) {
+		t.Helper()
+		eventually(t, says, func() (bool, any) {
+			g, err := s.Graph(ctx, "forms")
+			if err != nil {
+				t.Fatal(err)
+			}
+			said := connectionChecks(g.Checks)
+			return g.Active && g.Ready == ready && slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, says) }), said
+		})
+	}
+	revoked.Store(true)
+	stands(false, `false the connection "forms" fails at present: the service has answered status 401`)
+	s.hook(t, "forms", `{}`) // it is ON: its events are taken
+	revoked.Store(false)
+	stands(true, "true forms can be used: the service has accepted its credentials")
+
+	if _, err := s.Deactivate(ctx, "forms"); err != nil {
+		t.Fatal(err)
+	}
+	revoked.Store(true)
+	_, err = s.Activate(ctx, "forms")
+	if !client.Is(err, "conflict") || !strings.Contains(err.Error(), `the connection "forms" fails at present`) {
+		t.Errorf("turned ON with a credential that was revoked: %v", err)
+	}
+	if g, err := s.Graph(ctx, "forms"); err != nil || g.Active {
+		t.Errorf("graph %+v, %v", g, err)
+	}
+	revoked.Store(false)
+	if on, err := s.Activate(ctx, "forms"); err != nil || !on.Active {
+		t.Errorf("turned ON again: %+v, %v", on, err)
+	}
+}
+
+// authorise has a browser authorise a connection.
+func (s *server) authorise(tb testing.TB, name string) {
+	tb.Helper()
+	a, err := s.AuthorizeConnection(tb.Context(), name, "")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if status, page := browse(tb, newBrowser(tb), a.URL); status != http.StatusOK {
+		tb.Fatalf("authorised: %d %s", status, page)
+	}
+}
+
+// A hundred runs at once need a token that has expired: one refresh is seen, and
+// all succeed. When the refresh is refused, all of them wait, and all go on at
+// once when somebody has authorised the connection.
+func TestAHundredRunsNeedOneToken(t *testing.T) {
+	t.Parallel()
+	const runs = 100
+	p := newProvider(t)
+	p.life = 1
+	s := start(t, "", "--insecure-oauth", "--egress-allow", hostport(p.URL))
+	ctx := t.Context()
+	s.connect(t, client.ConnectionDraft{
+		Name: "forms", Kind: "oauth2", Hosts: []string{hostport(p.URL)},
+		Config: config("authorization_url", p.URL+"/authorize", "token_url", p.URL+"/token", "client_id", "tappet", "client_secret", "canary-client"),
+	})
+	s.authorise(t, "forms")
+	s.deploy(t, "forms", "name: forms\ntrigger: {use: webhook, with: {path: forms}}\nsteps:\n  - {id: get, use: http.get, connection: forms, "+
+		"retry: {max_attempts: 3, initial_interval: 1h, max_interval: 1h, on: [unauthorized]}, with: {url: "+p.URL+"/api}}\n")
+	p.mu.Lock()
+	p.life = 3600
+	before := len(p.asked)
+	p.mu.Unlock()
+	c, err := s.Connection(ctx, "forms")
+	if err != nil || c.ExpiresAt == nil {
+		t.Fatalf("connection %+v, %v", c, err)
+	}
+	eventually(t, "the token's end", func() (bool, any) { return time.Now().After(*c.ExpiresAt), *c.ExpiresAt })
+	fire := func() []string {
+		ids := make([]string, runs)
+		var all sync.WaitGroup
+		for i := range ids {
+			all.Go(func() { ids[i] = s.hook(t, "forms", `{}`) })
+		}
+		all.Wait()
+		return ids
+	}
+	for _, id := range fire() {
+		if r := s.ended(t, id); r.State != "succeeded" || len(r.Steps[0].Attempts) != 1 {
+			t.Errorf("run %s, %+v", r.State, r.Error)
+		}
+	}
+	if got := p.grants()[before:]; !slices.Equal(got, []string{"refresh_token"}) {
+		t.Errorf("the provider was asked for %v, want one refresh", got)
+	}
+
+	p.revoke()
+	ids := fire()
+	for _, id := range ids {
+		eventually(t, "a failed attempt", func() (bool, any) {
+			r, err := s.Run(ctx, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := r.Steps[0].Attempts
+			return r.Steps[0].Status == "retrying" && len(a) == 1 && a[0].Error != nil && a[0].Error.Kind == "unauthorized", r
+		})
+	}
+	s.authorise(t, "forms")
+	for _, id := range ids {
+		if r := s.ended(t, id); r.State != "succeeded" || len(r.Steps[0].Attempts) != 2 {
+			t.Errorf("run %s, %+v", r.State, r.Error)
+		}
+	}
+	if got := p.grants()[before+1:]; !slices.Equal(got, []string{"refresh_token", "authorization_code"}) {
+		t.Errorf("the provider was asked for %v, want one refresh that fails and one authorization", got)
+	}
+}
