@@ -235,7 +235,8 @@ func (e *Engine) Hook(ctx context.Context, path string, req sdk.WebhookRequest) 
 }
 
 // accepts makes the acceptances of a request's events: those that the filter
-// has stopped have no run.
+// has stopped have no run. Secrets of the trigger, which a sender may have put
+// anywhere, don't become part of an event.
 func (e *Engine) accepts(ctx context.Context, op string, in *incoming, events []sdk.Event, files []File) ([]Acceptance, error) {
 	r := in.route
 	came := e.arrival(ctx, in)
@@ -251,6 +252,7 @@ func (e *Engine) accepts(ctx context.Context, op string, in *incoming, events []
 			e.turnedAway(ctx, in, err, "")
 			return nil, err
 		}
+		ev.Data = in.hide.json(ev.Data)
 		a := Acceptance{Run: e.o.IDs.NewRun(), Graph: r.graph, Version: r.version, At: in.at, Files: files, Arrival: came}
 		if i > 0 {
 			a.Arrival = e.became(came, ArrivalRun, "", "")
