@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 )
 
@@ -88,7 +89,7 @@ func (s *Server) end(c *call, began time.Time) {
 		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(v)
 		}
-		s.log.Error("a handler panicked", "panic", v, "request_id", c.id, "method", c.r.Method, "path", c.r.URL.Path,
+		s.log.Error("a handler panicked", "panic", v, "request_id", c.id, "method", c.r.Method, "path", c.logged(),
 			"stack", string(debug.Stack()))
 		if c.status != 0 {
 			// Half an answer must not look like a whole one.
@@ -98,7 +99,16 @@ func (s *Server) end(c *call, began time.Time) {
 	}
 	if ctx := c.r.Context(); s.log.Enabled(ctx, slog.LevelDebug) {
 		s.log.LogAttrs(ctx, slog.LevelDebug, "request", slog.String("request_id", c.id),
-			slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path), slog.Int("status", c.status),
+			slog.String("method", c.r.Method), slog.String("path", c.logged()), slog.Int("status", c.status),
 			slog.Duration("took", time.Since(began)), slog.String("remote", c.r.RemoteAddr))
 	}
+}
+
+// logged is the path as logs have it: without the ticket that begins an
+// authorization, which may not be used up.
+func (c *call) logged() string {
+	if strings.HasPrefix(c.r.URL.Path, oauthStart) {
+		return oauthStart + "***"
+	}
+	return c.r.URL.Path
 }

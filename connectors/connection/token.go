@@ -239,7 +239,7 @@ func (a *oauth) both() string {
 // without what was sent to it.
 func (a *oauth) clean(text string, sent url.Values) string {
 	secrets := []string{a.text("client_secret"), base64.StdEncoding.EncodeToString([]byte(a.both()))}
-	for _, name := range []string{"refresh_token", "code", "code_verifier", "assertion", "client_secret"} {
+	for _, name := range []string{"refresh_token", "code", "code_verifier", "assertion", "client_secret", "state"} {
 		secrets = append(secrets, sent[name]...)
 	}
 	for _, s := range secrets {
