@@ -40,12 +40,7 @@ func TestSec05_CredentialsStayHidden(t *testing.T) {
 	if found := credentialRun(t, binary(t)); len(found) > 0 {
 		t.Errorf("credentials are in %v", found)
 	}
-	found := credentialRun(t, build(t, "cmd/tappet", "", "tappet_control_mask"))
-	for _, place := range []string{"data", "run", "step test"} {
-		if !slices.ContainsFunc(found, func(f string) bool { return strings.HasPrefix(f, place+":") }) {
-			t.Errorf("the build that hides nothing shows credentials in %v alone: the search doesn't look into %s", found, place)
-		}
-	}
+	wantPlaces(t, credentialRun(t, build(t, "cmd/tappet", "", "tappet_control_mask")), "data", "run", "step test")
 }
 
 // clientKey makes a certificate and its key, in PEM.
@@ -135,7 +130,7 @@ func credentialRun(t *testing.T, bin string) (found []string) {
 		{Name: "hmac", Kind: "hmac", Config: config("profile", "generic", "secret", marks["hmac"])},
 		{Name: "certificate", Kind: "mutual_tls", Config: config("certificate", certificate, "private_key", key)},
 	}
-	places := map[string][]byte{}
+	places := places{}
 	var doc strings.Builder
 	doc.WriteString("name: canary\ntrigger: {use: webhook, with: {path: canary, respond: result}}\nsteps:\n")
 	n := 0
@@ -167,13 +162,7 @@ func credentialRun(t *testing.T, bin string) (found []string) {
 
 	get := func(place, method, path, body string) {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+token)
-		req.Header.Set("Content-Type", "application/json")
-		places[place] = append(places[place], roundTrip(t, req)...)
+		places.get(t, s, place, method, path, body)
 	}
 	get("answer", http.MethodPost, "/hooks/canary", `{}`)
 	s.idle(t)
@@ -205,26 +194,79 @@ func credentialRun(t *testing.T, bin string) (found []string) {
 	for _, path := range []string{"/api/v1/connections", "/api/v1/secrets", "/api/v1/runs", "/api/v1/graphs/canary", "/api/v1/system/hosts"} {
 		get("lists", http.MethodGet, path, "")
 	}
+	places.inbox(t, s, 1)
+	for _, path := range []string{"?draft=true", "?version=1", "/versions", "/versions/1"} {
+		get("exports", http.MethodGet, "/api/v1/graphs/canary"+path, "")
+	}
+	if yaml, err := s.Document(t.Context(), "canary", 1, client.YAML); err != nil {
+		t.Error(err)
+	} else {
+		places["exports"] = append(places["exports"], yaml...)
+	}
+	for i := range n {
+		get("exports", http.MethodGet, fmt.Sprintf("/api/v1/graphs/canary/steps/s%d/curl", i), "")
+	}
+	get("exports", http.MethodGet, "/api/v1/graphs/canary/steps/secret/curl", "")
+	keys := places.end(t, s)
+	sealedHold(t, s.data, keys, marks)
+	return places.find(t, marks)
+}
+
+// Places are all that was said somewhere, by the name of the place.
+type places map[string][]byte
+
+// get adds an answer of the API, which must be 200.
+func (p places) get(t *testing.T, s *server, place, method, path, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	p[place] = append(p[place], roundTrip(t, req)...)
+}
+
+// inbox adds the list of what came in, and each of it, which must be so much.
+func (p places) inbox(t *testing.T, s *server, least int) {
+	t.Helper()
+	p.get(t, s, "events", http.MethodGet, "/api/v1/events?limit=200", "")
+	page, err := s.Events(t.Context(), client.EventQuery{Limit: 200})
+	if err != nil || len(page.Items) < least {
+		t.Fatalf("%d events, at least %d are wanted; %v", len(page.Items), least, err)
+	}
+	for _, e := range page.Items {
+		p.get(t, s, fmt.Sprintf("events (%s %s %s: %s)", e.Graph, e.Outcome, e.Reason, e.Detail), http.MethodGet, "/api/v1/events/"+e.ID, "")
+	}
+}
+
+// end stops the server and adds its log and its data folder, whose keys it gives.
+func (p places) end(t *testing.T, s *server) (keys string) {
+	t.Helper()
 	s.signal(t, syscall.SIGTERM)
 	s.wantExit(t, 0)
-	places["log"] = []byte(s.Output())
-	var ring string
-	err = filepath.WalkDir(s.data, func(path string, d fs.DirEntry, err error) error {
+	p["log"] = []byte(s.Output())
+	err := filepath.WalkDir(s.data, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		b, err := os.ReadFile(path)
 		if filepath.Base(path) == "secret.key" {
-			ring = string(b)
+			keys = string(b)
 		}
-		places["data"] = append(places["data"], b...)
+		p["data"] = append(p["data"], b...)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealedHold(t, s.data, ring, marks)
-	for place, b := range places {
+	return keys
+}
+
+// find gives where marks are, as "place: mark", sorted.
+func (p places) find(t *testing.T, marks map[string]string) (found []string) {
+	t.Helper()
+	for place, b := range p {
 		if len(b) == 0 {
 			t.Errorf("%s is empty: nothing was looked through", place)
 		}
@@ -236,6 +278,16 @@ func credentialRun(t *testing.T, bin string) (found []string) {
 	}
 	slices.Sort(found)
 	return found
+}
+
+// wantPlaces says which places a control build must show something in.
+func wantPlaces(t *testing.T, found []string, places ...string) {
+	t.Helper()
+	for _, place := range places {
+		if !slices.ContainsFunc(found, func(f string) bool { return strings.HasPrefix(f, place) }) {
+			t.Errorf("the build that hides nothing shows credentials in %v alone: the search doesn't look into %s", found, place)
+		}
+	}
 }
 
 // shows looks for a text as it is and as URLs, JSON, base64 and Basic write it.
@@ -288,7 +340,7 @@ func sealedHold(t *testing.T, dir, keys string, marks map[string]string) {
 		open(x.Sealed, "secrets/"+x.Name)
 	}
 	for name, mark := range marks {
-		if name != "refresh" && !shows(plain, mark) { // a client needs none
+		if !shows(plain, mark) {
 			t.Errorf("the credential %s isn't in what is sealed: the test proves nothing of it", name)
 		}
 	}

@@ -227,8 +227,8 @@ func (e *s34) graph(t *testing.T) string {
 	return strings.NewReplacer("https://project.example.com", e.project.URL, "https://forms.example.com", e.form.URL).Replace(string(b))
 }
 
-// events lists what became of events, oldest first.
-func (e *s34) events(t *testing.T) (out []client.Event) {
+// inbox lists what became of events, oldest first.
+func (e *s34) inbox(t *testing.T) (out []client.Event) {
 	t.Helper()
 	page, err := e.Events(t.Context(), client.EventQuery{Graph: "task-to-form"})
 	if err != nil {
@@ -303,7 +303,7 @@ func TestS34_ATaskBecomesAnEntry(t *testing.T) {
 	}
 	e.idle(t)
 	var outcomes []string
-	for _, ev := range e.events(t) {
+	for _, ev := range e.inbox(t) {
 		outcomes = append(outcomes, ev.Outcome)
 		if ev.Outcome == "refused" && (ev.Reason == "" || !strings.Contains(ev.Detail, "signature")) {
 			t.Errorf("the inbox doesn't say why it was refused: %+v", ev)
