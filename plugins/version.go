@@ -187,7 +187,8 @@ func (c *Catalogue) finish(v *version) {
 func (c *Catalogue) connect(v, release *version) sdk.Connector {
 	out := pipe.Connector(v.spec, &route{c, v.spec.Name, release}, c.limits.Pipe)
 	host := func(h sdk.Host, config func() []byte) sdk.Host {
-		return &tapped{Host: grant(h, v.spec.Needs, config), journal: v.journal}
+		hider, _ := h.(Hider)
+		return &tapped{Host: grant(h, v.spec.Needs, config), journal: v.journal, hider: hider}
 	}
 	for i := range out.Triggers {
 		t := &out.Triggers[i]
@@ -270,13 +271,25 @@ func guard(out *sdk.Connector, host func(h sdk.Host, config func() []byte) sdk.H
 	}
 }
 
+// A Hider is a host that hides what nobody may read, the secrets that it has
+// given, in a text or another value that is kept.
+type Hider interface{ Hide(v any) any }
+
 // tapped keeps what the plugin logs beside what it prints.
 type tapped struct {
 	sdk.Host
 	journal *journal
+	hider   Hider // nil: the host hides nothing
 }
 
 func (t *tapped) Log(ctx context.Context, level sdk.Level, msg string, args ...any) {
-	t.journal.add(level, msg, args)
+	shown, hidden := msg, args
+	if t.hider != nil {
+		shown, hidden = fmt.Sprint(t.hider.Hide(msg)), make([]any, len(args))
+		for i, a := range args {
+			hidden[i] = t.hider.Hide(a)
+		}
+	}
+	t.journal.add(level, shown, hidden)
 	t.Host.Log(ctx, level, msg, args...)
 }

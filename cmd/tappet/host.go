@@ -13,6 +13,7 @@ import (
 	"github.com/tappet-dev/tappet/engine"
 	"github.com/tappet-dev/tappet/internal/egress"
 	"github.com/tappet-dev/tappet/internal/egress/governor"
+	"github.com/tappet-dev/tappet/plugins"
 	"github.com/tappet-dev/tappet/sdk"
 )
 
@@ -39,6 +40,8 @@ type host struct {
 	call engine.HostCall
 	over atomic.Bool
 }
+
+var _ plugins.Hider = (*host)(nil)
 
 func (h *host) end() { h.over.Store(true) }
 
@@ -150,6 +153,9 @@ func (h *host) Log(ctx context.Context, level sdk.Level, msg string, args ...any
 		log.Log(ctx, lv, s, hidden...)
 	}
 }
+
+// Hide implements plugins.Hider.
+func (h *host) Hide(v any) any { return h.call.Hide(v) }
 
 // Secret implements sdk.Host. A name that a plugin declares may have a dash,
 // which counts as an underscore.
