@@ -72,7 +72,7 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) (fn, *Type) {
 	for i, a := range args {
 		runs[i], types[i] = c.node(a)
 		c.probeArgument(a, spec.param(i).typ)
-		ok = c.argument(a, spec, i, types[i]) && ok
+		ok = c.argument(a, spec, i, types[i]) && c.constantArgument(a, spec.param(i), &runs[i]) && ok
 	}
 	if !ok {
 		return constant(nil), Any()
@@ -110,6 +110,7 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) (fn, *Type) {
 			buf := [1]any{arg(f)}
 			f.at = at
 			f.step(4)
+			f.alloc(16)
 			return do(f, buf[:])
 		}, t
 	}
@@ -120,7 +121,8 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) (fn, *Type) {
 			av = append(av, r(f))
 		}
 		f.at = at
-		f.step(4)
+		f.step(3)
+		f.alloc(64)
 		return do(f, av)
 	}, t
 }
@@ -148,6 +150,25 @@ func (c *compiler) argument(n ast.Node, spec *function, i int, t *Type) bool {
 	if !fits {
 		c.fail(n, CodeType, "it is "+spec.signature(), "argument %d of %s must be %s, got %s", i+1, spec.name, article(want), t)
 		return false
+	}
+	return true
+}
+
+// constantArgument checks an argument that is a constant text for what the
+// parameter is, and prepares it.
+func (c *compiler) constantArgument(n ast.Node, p param, run *fn) bool {
+	s, ok := n.(*ast.StringNode)
+	if !ok {
+		return true
+	}
+	switch p.is {
+	case isPattern:
+		re, size, err := compileRegexp(s.Value, c.limits.Regexp)
+		if err != nil {
+			c.fail(n, CodeRegexp, "", "%v", err)
+			return false
+		}
+		*run = constant(&pattern{s.Value, re, size})
 	}
 	return true
 }

@@ -88,6 +88,7 @@ type frame struct {
 	seed   []byte
 	ids    uint64         // how many ids were made of the seed
 	place  *time.Location // the zone that was found last
+	re     *pattern       // the pattern that was compiled last
 	// left, bytes and copies are what remains of the budget.
 	left, bytes, copies int
 	// at is the place of the running operation, in runes of its source, and -1

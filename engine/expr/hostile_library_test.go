@@ -41,6 +41,8 @@ func TestHostileCallsStayWithinTheirBudget(t *testing.T) {
 			`reduce(1..100000, #acc * 3, decimal(1))`, `reduce(1..100000, #acc / 3, decimal(1))`, `map(1..100000, toFixed(#, 20))`, `map(1..100000, divide(#, 7, 20))`,
 			`decimal("9e6144") * decimal("9e6144")`, `toFixed(decimal("9e6000"), 2)`, `formatNumber(decimal("9e6000"))`, `int(decimal("9e6000"))`, `decimal(repeat("9", 100000))`,
 			`parseNumber(repeat("1,000", 50000))`, `9223372036854775807 * 2`, `2 ** 9007199254740991`, `decimal("1e6144") + decimal("1e-6143")`, `round(decimal("9e6144"), 20)`,
+			`let d = decimal("1e6144"); let f = decimal("1e-6100"); reduce(1..100000, d - f, d)`, `let d = decimal("1e6144"); let f = decimal("1e-6100"); reduce(1..100000, f + d, d)`, `let d = decimal("1e6144"); map(1..100000, -d)`,
+			`map(1..100000, decimal("1e6144") + #)`, `let d = decimal("0e6144"); map(1..100000, toFixed(d, 20))`, `let d = decimal("0e6144"); map(1..100000, int(d))`, `let d = decimal("0e6144"); sum(map(1..100000, # % 2 == 0 ? d : decimal("1e-6143")))`,
 		},
 		"lists": {
 			`range(0, 9007199254740991)`, `range(0, 9223372036854775807, 9223372036854775807)`, `1..9007199254740991`, `union(1..100000, 1..100000)`, `difference(1..50000, 1..50000)`,

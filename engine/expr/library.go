@@ -55,7 +55,16 @@ type param struct {
 	name     string
 	typ      *Type
 	optional bool
+	is       role
 }
+
+// role says what else a constant argument is checked for when the expression is
+// compiled.
+type role uint8
+
+const (
+	isPattern role = iota + 1 // a regular expression
+)
 
 // library is the one table of functions; nothing changes it.
 var library = tabulate(

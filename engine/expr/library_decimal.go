@@ -179,9 +179,18 @@ func (f *frame) base(v any) int {
 
 // quantize gives a decimal so many digits after the point.
 func (f *frame) quantize(d *apd.Decimal, digits int, how apd.Rounder) *apd.Decimal {
+	const most = 64 // digits of the result
 	f.step(20)
+	f.alloc(2 * decimalSize)
+	// What apd would write out in thousands of zeros is told before.
+	switch {
+	case d.IsZero():
+		return apd.New(0, int32(-digits))
+	case int64(d.Exponent)+d.NumDigits()+int64(digits) > most:
+		f.fail("%s has more than %d digits when it has %d after the point", clip(d.String()), most, digits)
+	}
 	c, r := decimals(), new(apd.Decimal)
-	c.Precision, c.Rounding = 64, how
+	c.Precision, c.Rounding = most, how
 	if _, err := c.Quantize(r, d, int32(-digits)); err != nil {
 		f.fail("the result is no decimal: %v", err)
 	}

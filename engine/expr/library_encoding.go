@@ -98,7 +98,7 @@ func encodingFunctions() []function {
 }
 
 func fromBase64(s string) (string, error) {
-	s = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "="))
+	s = strings.ReplaceAll(strings.ReplaceAll(strings.TrimRight(s, "="), "-", "+"), "_", "/")
 	b, err := base64.RawStdEncoding.DecodeString(s)
 	return string(b), err
 }
@@ -127,7 +127,7 @@ func hashFunctions() []function {
 			do: func(f *frame, a []any) any {
 				s, key := f.str(a[0]), f.str(a[1])
 				f.step(100 + (len(s)+len(key))/4)
-				f.alloc(len(s) + len(key))
+				f.alloc(len(s) + len(key) + 300)
 				return f.digits(hmac.New(h, []byte(key)), s, a[2:])
 			},
 		}
@@ -160,6 +160,7 @@ func hashFunctions() []function {
 // digits gives the sum of a text, written as the argument, if any, says.
 func (f *frame) digits(h hash.Hash, s string, as []any) string {
 	f.step(20 + len(s)/16)
+	f.alloc(8 * h.Size())       // its state, the sum and its digits
 	_, _ = io.WriteString(h, s) // a hash never fails
 	sum := h.Sum(nil)
 	how := "hex"

@@ -149,6 +149,9 @@ func toJSON(f *frame, a []any) any {
 	return b.String()
 }
 
+// csvBuffer is what a reader and a writer of CSV take, in bytes.
+const csvBuffer = 5 << 10
+
 // csvReader reads the text a[0] with the separator a[1], if there is one, and
 // charges for it.
 func (f *frame) csvReader(a []any) *csv.Reader {
@@ -159,7 +162,7 @@ func (f *frame) csvReader(a []any) *csv.Reader {
 	}
 	f.step(len(s))
 	// A cell takes a text and two indexes, however short it is.
-	f.alloc(4*len(s) + 32*strings.Count(s, string(r.Comma)))
+	f.alloc(csvBuffer + 4*len(s) + 32*strings.Count(s, string(r.Comma)))
 	return r
 }
 
@@ -203,6 +206,7 @@ func formatCSV(f *frame, a []any) any {
 			names = append(names, f.str(n))
 		}
 	}
+	f.alloc(csvBuffer)
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
 	if len(a) > 2 {

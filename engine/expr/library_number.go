@@ -178,13 +178,7 @@ func (f *frame) round(a []any, do func(float64) float64, how apd.Rounder) any {
 		if !ok {
 			d = f.decimal(n)
 		}
-		f.step(20)
-		c, r := decimals(), new(apd.Decimal)
-		c.Rounding = how
-		c.Precision = 64
-		if _, err := c.Quantize(r, d, int32(-digits)); err != nil {
-			f.fail("the result is no decimal: %v", err)
-		}
+		r := f.quantize(d, digits, how)
 		if ok {
 			return r
 		}

@@ -5,7 +5,7 @@ import "regexp"
 func regexpFunctions() []function {
 	const group = "regular expressions"
 	str := StringType()
-	text, pattern := req("text", str), req("pattern", str)
+	text, pattern := req("text", str), param{name: "pattern", typ: str, is: isPattern}
 	return []function{
 		{
 			name: "match", group: group, params: []param{text, pattern}, returns: "string or null", result: gives(Optional(str)),
@@ -13,7 +13,7 @@ func regexpFunctions() []function {
 			examples: []Example{{`match("order #12", "#([0-9]+)")`, `"12"`}, {`match("order", "[0-9]+")`, `null`}},
 			do: func(f *frame, a []any) any {
 				s := f.str(a[0])
-				re, size := f.pattern(f.str(a[1]))
+				re, size := f.pattern(a[1])
 				f.matching(s, size)
 				m := re.FindStringSubmatch(s)
 				if m == nil {
@@ -31,7 +31,7 @@ func regexpFunctions() []function {
 			},
 			do: func(f *frame, a []any) any {
 				s := f.str(a[0])
-				re, size := f.pattern(f.str(a[1]))
+				re, size := f.pattern(a[1])
 				f.matching(s, size)
 				m := re.FindStringSubmatchIndex(s)
 				if m == nil {
@@ -58,7 +58,7 @@ func regexpFunctions() []function {
 			examples: []Example{{`matchAll("a1 b22", "[0-9]+")`, `["1","22"]`}, {`matchAll("#12, #7", "#([0-9]+)")`, `["12","7"]`}},
 			do: func(f *frame, a []any) any {
 				s := f.str(a[0])
-				re, size := f.pattern(f.str(a[1]))
+				re, size := f.pattern(a[1])
 				f.matching(s, size)
 				out := []any{}
 				for _, m := range f.allMatches(re, s) {
@@ -84,7 +84,7 @@ func regexpFunctions() []function {
 			},
 			do: func(f *frame, a []any) any {
 				s, with := f.str(a[0]), f.str(a[2])
-				re, size := f.pattern(f.str(a[1]))
+				re, size := f.pattern(a[1])
 				f.matching(s, size)
 				var out []byte
 				last := 0
@@ -107,7 +107,7 @@ func regexpFunctions() []function {
 			examples: []Example{{`splitRegexp("a, b;c", "[,;]\\s*")`, `["a","b","c"]`}, {`splitRegexp("abc", ",")`, `["abc"]`}},
 			do: func(f *frame, a []any) any {
 				s := f.str(a[0])
-				re, size := f.pattern(f.str(a[1]))
+				re, size := f.pattern(a[1])
 				f.matching(s, size)
 				out, last := []any{}, 0
 				for _, m := range f.allMatches(re, s) {

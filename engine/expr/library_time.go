@@ -115,6 +115,7 @@ func parseTime(f *frame, a []any) any {
 // readTime reads the layouts that need no name.
 func readTime(f *frame, s string, zone *time.Location) (time.Time, bool) {
 	f.step(20)
+	f.alloc(256) // what each layout that doesn't fit says
 	if len(s) <= 128 {
 		for _, layout := range [...]string{
 			time.RFC3339Nano, "2006-01-02", "2006-01-02 15:04:05", "2006-01-02T15:04:05", time.RFC1123Z, time.RFC1123,

@@ -22,6 +22,9 @@ func decimals() *apd.Context {
 	}
 }
 
+// decimalSize is the memory of one decimal and of making it, in bytes.
+const decimalSize = 128
+
 func isNumber(v any) bool {
 	switch v.(type) {
 	case int, float64, json.Number, *apd.Decimal:
@@ -64,6 +67,9 @@ func (f *frame) int(v any) int {
 		}
 		f.fail("expected an integer, got %s", formatFloat(x))
 	case *apd.Decimal:
+		if x.IsZero() {
+			return 0 // whatever its exponent
+		}
 		n, err := x.Int64()
 		if err != nil {
 			f.fail("expected an integer of at most 64 bits, got %s", clip(x.String()))
@@ -111,6 +117,7 @@ func (f *frame) decimal(v any) *apd.Decimal {
 			strconv.Itoa(f.limits.Digits) + " are allowed (limits.expr_digits)")
 	}
 	f.step(10)
+	f.alloc(decimalSize)
 	d := new(apd.Decimal)
 	if _, _, err := decimals().SetString(d, text); err != nil || d.Form != apd.Finite {
 		f.fail("%s isn't a decimal number", clip(text))
@@ -298,12 +305,15 @@ func (f *frame) finite(r float64) float64 {
 
 func (f *frame) decimalOp(op byte, x, y *apd.Decimal) any {
 	f.step(20)
+	f.alloc(decimalSize)
 	c, r := decimals(), new(apd.Decimal)
 	var err error
 	switch op {
 	case '+':
+		x, y = near(x, y)
 		_, err = c.Add(r, x, y)
 	case '-':
+		x, y = near(x, y)
 		_, err = c.Sub(r, x, y)
 	case '*':
 		_, err = c.Mul(r, x, y)
@@ -321,6 +331,38 @@ func (f *frame) decimalOp(op byte, x, y *apd.Decimal) any {
 		f.fail("the result is no decimal: %v", err)
 	}
 	return r
+}
+
+// near gives two decimals that have the sum and the difference of x and y, as
+// they are rounded, and exponents that aren't far apart: apd writes out the
+// zeros between them, up to 12,000 for 1e6144 + 1e-6144. Of the one that is far
+// below the other's last digit, and below all digits that are kept, nothing but
+// its sign decides.
+func near(x, y *apd.Decimal) (*apd.Decimal, *apd.Decimal) {
+	switch {
+	case x.IsZero() && x.Exponent > y.Exponent:
+		return &apd.Decimal{Exponent: y.Exponent, Negative: x.Negative}, y
+	case y.IsZero() && y.Exponent > x.Exponent:
+		return x, &apd.Decimal{Exponent: x.Exponent, Negative: y.Negative}
+	case x.Exponent < y.Exponent:
+		return sticky(x, y), y
+	}
+	return x, sticky(y, x)
+}
+
+// sticky is small, or what stands for it when it is far below large.
+func sticky(small, large *apd.Decimal) *apd.Decimal {
+	const kept = 40 // more digits than a result keeps, and a guard
+	least := min(int64(large.Exponent), int64(large.Exponent)+large.NumDigits()-kept) - 3
+	switch top := int64(small.Exponent) + small.NumDigits(); {
+	case small.IsZero() && int64(small.Exponent) < least:
+		return &apd.Decimal{Exponent: int32(least), Negative: small.Negative}
+	case small.IsZero() || top > least:
+		return small
+	}
+	d := apd.New(1, int32(least))
+	d.Negative = small.Negative
+	return d
 }
 
 func (f *frame) times(op byte, a, b any) any {

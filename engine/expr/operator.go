@@ -78,6 +78,7 @@ func (c *compiler) binary(n *ast.BinaryNode) (fn, *Type) {
 			a, b := l(f), r(f)
 			f.at = at
 			f.step(1)
+			f.alloc(16)
 			return f.arith(code, a, b)
 		}, t
 	case "..":
@@ -297,7 +298,7 @@ func (c *compiler) matches(n *ast.BinaryNode, l, r fn, lt, rt *Type) (fn, *Type)
 		}
 		f.at = at
 		text := f.str(a)
-		re, size := f.pattern(f.str(b))
+		re, size := f.pattern(b)
 		f.matching(text, size)
 		return re.MatchString(text)
 	}, Bool()

@@ -33,14 +33,32 @@ func compileRegexp(pattern string, limit int) (re *regexp.Regexp, size int, err 
 	return re, len(prog.Inst), nil
 }
 
-// pattern compiles a regular expression that the data gave.
-func (f *frame) pattern(s string) (*regexp.Regexp, int) {
+// pattern is a regular expression that was compiled, and its size in
+// instructions.
+type pattern struct {
+	src  string
+	re   *regexp.Regexp
+	size int
+}
+
+// pattern compiles a regular expression, unless it is one that was compiled with
+// the expression or is the last one again.
+func (f *frame) pattern(v any) (*regexp.Regexp, int) {
+	if p, ok := v.(*pattern); ok {
+		return p.re, p.size
+	}
+	s := f.str(v)
+	if f.re != nil && f.re.src == s {
+		f.step(1)
+		return f.re.re, f.re.size
+	}
 	f.step(2000 + 40*len(s))
 	re, size, err := compileRegexp(s, f.limits.Regexp)
 	if err != nil {
 		f.fail("%v", err)
 	}
 	f.alloc(200 * size)
+	f.re = &pattern{s, re, size}
 	return re, size
 }
 
