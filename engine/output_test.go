@@ -1,10 +1,13 @@
 package engine_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"testing"
 
 	"github.com/tappet-dev/tappet/engine"
+	"github.com/tappet-dev/tappet/sdk"
 )
 
 // A success whose output isn't what the step says it is is none, however it
@@ -38,5 +41,22 @@ func TestAnOutputFitsWhatTheStepSaysOfIt(t *testing.T) {
 		case x.message != "" && (s.Err == nil || s.Err.Kind != "failed" || s.Err.Message != x.message || s.Err.Data == nil):
 			t.Errorf("%s: %+v, want %q", name, s.Err, x.message)
 		}
+	}
+}
+
+// What an answer says twice has one meaning, whether a path reads it or it is
+// copied whole.
+func TestAnOutputIsReadAndCopiedAlike(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, t.TempDir())
+	b.on("name: twice\ntrigger: {use: test.hook}\nsteps:\n  - {id: a, use: test.act}\n" +
+		"  - id: z\n    set: {read: '${{ steps.a.k }}', whole: '${{ steps.a }}', text: 'is ${{ steps.a }}', half: '${{ steps.a.s }}'}\n")
+	b.does(func(context.Context, sdk.ActionCall) (sdk.Result, error) {
+		return sdk.Result{Output: json.RawMessage(`{"k":1,"s":"\ud800","k":{"n":1,"n":2}}`)}, nil
+	})
+	v := b.ended(b.mustPost("twice", "", `1`).Run)
+	want := "{\"read\":{\"n\":2},\"whole\":{\"s\":\"\ufffd\",\"k\":{\"n\":2}},\"text\":\"is {\\\"s\\\":\\\"\ufffd\\\",\\\"k\\\":{\\\"n\\\":2}}\",\"half\":\"\ufffd\"}"
+	if got := string(v.Result); got != want {
+		t.Errorf("the result is %s (%v), want %s", got, v.Err, want)
 	}
 }

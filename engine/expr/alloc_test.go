@@ -65,7 +65,7 @@ func TestWhatIsAllocatedIsCharged(t *testing.T) {
 	}
 	// Calls with large arguments that no type tells.
 	own := map[string]string{
-		"addBusinessDays": `addBusinessDays(now(), 9000)`, "bool": `bool("yes")`, "date": `date("2026-11-30", "2006-01-02", "Asia/Tokyo")`, "dateOf": `dateOf(2026, 1, 1, "Asia/Tokyo")`,
+		"addBusinessDays": `addBusinessDays(now(), 9000)`, "parseCsv": `parseCsv("a,b\n" + repeat("1,\"2\"\n", 4000))`, "bool": `bool("yes")`, "date": `date("2026-11-30", "2006-01-02", "Asia/Tokyo")`, "dateOf": `dateOf(2026, 1, 1, "Asia/Tokyo")`,
 		"decimal": `map(1..9000, decimal("1.5"))`, "duration": `duration("1h")`, "filter": "filter(rows, # != null)", "fail": `s == "" ? fail(s) : 1`, "float": `float("1.5")`, "formatCsv": `formatCsv(rows)`, "formatNumber": `formatNumber("9e40")`,
 		"fromBase": `fromBase("ff", 16)`, "fromBase32": `fromBase32(toBase32(s))`, "fromBase64": `fromBase64(toBase64(s))`, "fromHex": `fromHex(toHex(s))`, "fromJSON": `fromJSON(toJSON(rows))`,
 		"get": `get(object, "name1")`, "int": `int("7")`, "isJson": `isJson(toJSON(rows))`, "jwtPayload": `jwtPayload("a." + toBase64Url(toJSON({a: s})) + ".b")`, "len": `len(object)`,

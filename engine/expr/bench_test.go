@@ -233,6 +233,12 @@ func BenchmarkCheckJSON(b *testing.B) {
 			}
 		}
 	})
+	b.Run("plain", func(b *testing.B) {
+		b.SetBytes(int64(len(doc)))
+		for b.Loop() {
+			PlainJSON(doc)
+		}
+	})
 	b.Run("stdlib", func(b *testing.B) {
 		b.SetBytes(int64(len(doc)))
 		for b.Loop() {

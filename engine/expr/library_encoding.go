@@ -80,11 +80,11 @@ func encodingFunctions() []function {
 			},
 			do: func(f *frame, a []any) any {
 				s := f.str(a[0])
-				f.alloc(2 * len(s))
+				f.alloc(256 + 2*len(s))
 				f.step(len(s) / 4)
 				parts := strings.Split(s, ".")
 				if len(parts) == 3 {
-					if b, err := base64.RawURLEncoding.DecodeString(parts[1]); err == nil && CheckJSON(b, maxValueDepth) == nil {
+					if b, err := base64.RawURLEncoding.DecodeString(parts[1]); err == nil && CheckUniqueJSON(b, maxValueDepth) == nil {
 						if r, ok := NewRaw(b).(*Raw); ok && !r.isList() {
 							return r
 						}

@@ -25,13 +25,13 @@ func formatFunctions() []function {
 		},
 		{
 			name: "fromJSON", group: group, params: []param{text}, returns: "any", result: gives(Any()),
-			doc: "The value of a JSON text.", examples: []Example{{`fromJSON("{\"a\": [1]}").a`, `[1]`}, {`fromJSON("12345678901234567890")`, `12345678901234567890`}},
+			doc: "The value of a JSON text. A name that an object has twice is an error.", examples: []Example{{`fromJSON("{\"a\": [1]}").a`, `[1]`}, {`fromJSON("12345678901234567890")`, `12345678901234567890`}},
 			do: func(f *frame, a []any) any {
 				s := f.str(a[0])
-				f.alloc(len(s))
-				f.step(len(s) / 8)
+				f.alloc(256 + len(s))
+				f.step(len(s) / 4)
 				doc := []byte(s)
-				if err := CheckJSON(doc, maxValueDepth); err != nil {
+				if err := CheckUniqueJSON(doc, maxValueDepth); err != nil {
 					f.fail("%s isn't JSON: %s", clip(s), strings.TrimPrefix(err.Error(), "json: "))
 				}
 				return NewRaw(doc)
@@ -42,15 +42,15 @@ func formatFunctions() []function {
 			doc: "True when fromJSON() reads the text.", examples: []Example{{`isJson("[1]")`, `true`}, {`isJson("[1")`, `false`}},
 			do: func(f *frame, a []any) any {
 				s := f.str(a[0])
-				f.alloc(len(s))
-				f.step(len(s) / 8)
-				return CheckJSON([]byte(s), maxValueDepth) == nil
+				f.alloc(256 + len(s))
+				f.step(len(s) / 4)
+				return CheckUniqueJSON([]byte(s), maxValueDepth) == nil
 			},
 		},
 		{
 			name: "parseCsv", group: group, params: []param{text, opt("separator", str)}, returns: "list(object)",
 			result: gives(ListOf(ObjectOf(nil, str))),
-			doc:    "The rows of a CSV text as objects, the first row being the names.",
+			doc:    "The rows of a CSV text as objects, the first row being the names, none of which may stand twice.",
 			examples: []Example{
 				{`parseCsv("a,b\n1,\"2,3\"\n")`, `[{"a":"1","b":"2,3"}]`}, {`parseCsv("a;b\n1;2", ";")`, `[{"a":"1","b":"2"}]`},
 			},
@@ -178,6 +178,12 @@ func (f *frame) separator(v any) rune {
 func parseCSV(f *frame, a []any) any {
 	r := f.csvReader(a)
 	names, err := r.Read()
+	for i, n := range names {
+		f.step(1 + i/4)
+		if slices.Contains(names[:i], n) {
+			f.fail("the CSV has two columns %s; parseCsvRows reads it by position", clip(n))
+		}
+	}
 	out := []any{}
 	for err == nil {
 		var row []string

@@ -31,7 +31,7 @@ func ParseSchema(schema []byte) (*Type, error) {
 	if len(schema) > maxSchemaBytes {
 		return nil, fmt.Errorf("schema: %d bytes; at most %d are allowed", len(schema), maxSchemaBytes)
 	}
-	if err := CheckJSON(schema, maxSchemaDepth*2); err != nil {
+	if err := CheckUniqueJSON(schema, maxSchemaDepth*2); err != nil {
 		return nil, fmt.Errorf("schema: %w", err)
 	}
 	d := json.NewDecoder(bytes.NewReader(schema))
