@@ -72,7 +72,7 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) (fn, *Type) {
 	for i, a := range args {
 		runs[i], types[i] = c.node(a)
 		c.probeArgument(a, spec.param(i).typ)
-		ok = c.argument(a, spec, i, types[i]) && c.constantArgument(a, spec.param(i), &runs[i]) && ok
+		ok = c.argument(a, spec, i, types[i]) && c.role(a, spec, i, types[i]) && c.constantArgument(a, spec.param(i), &runs[i]) && ok
 	}
 	if !ok {
 		return constant(nil), Any()
@@ -99,6 +99,14 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) (fn, *Type) {
 		c.reads = append(c.reads, secretRead+name.Value+`")`)
 	case "sort":
 		if len(args) == 2 && !c.order(args[1], types[1]) {
+			return constant(nil), Any()
+		}
+	case "max", "min":
+		all := never()
+		for _, t := range types {
+			all = union(all, flat(t))
+		}
+		if !c.orderly(n, all, name) {
 			return constant(nil), Any()
 		}
 	}

@@ -58,14 +58,6 @@ type param struct {
 	is       role
 }
 
-// role says what else a constant argument is checked for when the expression is
-// compiled.
-type role uint8
-
-const (
-	isPattern role = iota + 1 // a regular expression
-)
-
 // library is the one table of functions; nothing changes it.
 var library = tabulate(
 	textFunctions(), numberFunctions(), listFunctions(), objectFunctions(),
@@ -160,6 +152,11 @@ func (s *function) signature() string {
 
 func req(name string, t *Type) param { return param{name: name, typ: t} }
 func opt(name string, t *Type) param { return param{name: name, typ: t, optional: true} }
+
+func (p param) as(r role) param {
+	p.is = r
+	return p
+}
 
 func anyList() *Type   { return ListOf(Any()) }
 func anyObject() *Type { return ObjectOf(nil, Any()) }

@@ -235,7 +235,7 @@ func collectionFunctions() []function {
 			},
 		},
 		{
-			name: "zipObject", group: group, params: []param{req("names", anyList()), req("values", anyList())}, returns: "object",
+			name: "zipObject", group: group, params: []param{req("names", anyList()).as(isTexts), req("values", anyList())}, returns: "object",
 			result: func(a []*Type) *Type { return ObjectOf(nil, a[1].item()) },
 			doc:    "The object of names and values with the same index, as many as the shorter list has.", examples: []Example{{`zipObject(["a", "b"], [1, 2])`, `{"a":1,"b":2}`}, {`zipObject(["a"], [])`, `{}`}},
 			do: func(f *frame, a []any) any {

@@ -126,7 +126,7 @@ func listFunctions() []function {
 			},
 		},
 		{
-			name: "sort", group: group, params: []param{list, opt("order", Enum("asc", "desc"))}, returns: "list", result: sameList,
+			name: "sort", group: group, params: []param{list.as(isOrdered), opt("order", Enum("asc", "desc"))}, returns: "list", result: sameList,
 			doc: `The items in order, "asc" or "desc".`, examples: []Example{{`sort([3, 1, 2])`, `[1,2,3]`}, {`sort(["a", "b"], "desc")`, `["b","a"]`}},
 			do: func(f *frame, a []any) any {
 				l := f.list(a[0])

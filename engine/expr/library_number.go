@@ -72,17 +72,17 @@ func numberFunctions() []function {
 		rounding("round", "The nearest number with so many digits after the point (none); a half goes away from zero.", math.Round, apd.RoundHalfUp,
 			Example{`round(1.5)`, `2`}, Example{`round(1.2345, 2)`, `1.23`}),
 		{
-			name: "max", group: group, params: []param{many}, rest: true, returns: "value", result: extreme,
+			name: "max", group: group, params: []param{many.as(isOrdered)}, rest: true, returns: "value", result: extreme,
 			doc: "The largest of the values, or of the items of lists; null of none.", examples: []Example{{`max(1, 3, 2)`, `3`}, {`max([1, 3])`, `3`}},
 			do: func(f *frame, a []any) any { return f.extreme(a, 1) },
 		},
 		{
-			name: "min", group: group, params: []param{many}, rest: true, returns: "value", result: extreme,
+			name: "min", group: group, params: []param{many.as(isOrdered)}, rest: true, returns: "value", result: extreme,
 			doc: "The smallest of the values, or of the items of lists; null of none.", examples: []Example{{`min(1, 3, 2)`, `1`}, {`min([2, 1])`, `1`}},
 			do: func(f *frame, a []any) any { return f.extreme(a, -1) },
 		},
 		{
-			name: "mean", group: group, params: []param{many}, rest: true, returns: "number", result: gives(num),
+			name: "mean", group: group, params: []param{many.as(isNumbers)}, rest: true, returns: "number", result: gives(num),
 			doc: "The mean of the numbers, or of the items of lists; 0 of none.", examples: []Example{{`mean([1, 2, 6])`, `3`}, {`mean([])`, `0`}},
 			do: func(f *frame, a []any) any {
 				xs := f.floatList(a)
@@ -97,7 +97,7 @@ func numberFunctions() []function {
 			},
 		},
 		{
-			name: "median", group: group, params: []param{many}, rest: true, returns: "number", result: gives(num),
+			name: "median", group: group, params: []param{many.as(isNumbers)}, rest: true, returns: "number", result: gives(num),
 			doc: "The number in the middle of the numbers, or of the items of lists; 0 of none.", examples: []Example{{`median([5, 1, 3])`, `3`}, {`median(1, 2)`, `1.5`}},
 			do: func(f *frame, a []any) any {
 				xs := f.floatList(a)
@@ -195,18 +195,10 @@ func (f *frame) round(a []any, do func(float64) float64, how apd.Rounder) any {
 }
 
 func extreme(a []*Type) *Type {
-	t := never()
-	empty := len(a) == 1
+	t, empty := never(), true
 	for _, x := range a {
-		if x.only(kList) {
-			t = union(t, x.item())
-			continue
-		}
-		empty = false
-		t = union(t, x)
-	}
-	if t.dyn || t.has(kList) {
-		return Any()
+		t = union(t, flat(x))
+		empty = empty && x.has(kList)
 	}
 	if empty {
 		return t.orNull()

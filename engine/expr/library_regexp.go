@@ -5,7 +5,7 @@ import "regexp"
 func regexpFunctions() []function {
 	const group = "regular expressions"
 	str := StringType()
-	text, pattern := req("text", str), param{name: "pattern", typ: str, is: isPattern}
+	text, pattern := req("text", str), req("pattern", str).as(isPattern)
 	return []function{
 		{
 			name: "match", group: group, params: []param{text, pattern}, returns: "string or null", result: gives(Optional(str)),

@@ -96,7 +96,7 @@ func textFunctions() []function {
 			},
 		},
 		{
-			name: "join", group: group, params: []param{req("list", anyList()), opt("separator", str)}, returns: "string", result: gives(str),
+			name: "join", group: group, params: []param{req("list", anyList()).as(isTexts), opt("separator", str)}, returns: "string", result: gives(str),
 			doc:      "The texts of the items, with the separator between them.",
 			examples: []Example{{`join(["a", "b"], ", ")`, `"a, b"`}, {`join([1, true])`, `"1true"`}},
 			do:       join,
@@ -180,7 +180,7 @@ func textFunctions() []function {
 			},
 		},
 		{
-			name: "string", group: group, params: []param{req("value", Any())}, returns: "string", result: gives(str),
+			name: "string", group: group, params: []param{req("value", Any()).as(isPresent)}, returns: "string", result: gives(str),
 			doc: "The text of a value, as a template has it; a list or an object gives JSON.", examples: []Example{{`string(1000000)`, `"1000000"`}, {`string({a: [1]})`, `"{\"a\":[1]}"`}},
 			do: func(f *frame, a []any) any {
 				s := f.text(a[0])

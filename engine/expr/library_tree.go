@@ -85,7 +85,7 @@ func treeFunctions() []function {
 			},
 		},
 		{
-			name: "invert", group: group, params: []param{object}, returns: "object", result: gives(ObjectOf(nil, StringType())),
+			name: "invert", group: group, params: []param{object.as(isTexts)}, returns: "object", result: gives(ObjectOf(nil, StringType())),
 			doc:      "The names by the texts of their members; of equals the last name.",
 			examples: []Example{{`invert({a: "x", b: "y"})`, `{"x":"a","y":"b"}`}, {`invert({a: 1, b: 1})`, `{"1":"b"}`}},
 			do: func(f *frame, a []any) any {

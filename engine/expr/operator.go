@@ -106,6 +106,9 @@ func (c *compiler) binary(n *ast.BinaryNode) (fn, *Type) {
 				}
 			}
 		}
+		if rt.only(kList|kNull) && apart(lt, rt.item()) {
+			return c.fail(n, CodeType, "", "%s is never in %s", lt, rt)
+		}
 		return func(f *frame) any {
 			a, b := l(f), r(f)
 			f.at = at
@@ -176,8 +179,7 @@ func (c *compiler) equality(n *ast.BinaryNode, l, r fn, lt, rt *Type) (fn, *Type
 	if lt.secret || rt.secret {
 		return c.fail(n, CodeSecret, secretHint, "a secret can't be compared")
 	}
-	if !lt.dyn && !rt.dyn && !lt.empty() && !rt.empty() && lt.k&rt.k == 0 &&
-		(lt.k&kNumber == 0 || rt.k&kNumber == 0) && !lt.nullable() && !rt.nullable() {
+	if apart(lt, rt) && !lt.nullable() && !rt.nullable() || filled(n.Left, n.Right) && lt.only(kList) && rt.only(kList) && apart(lt.item(), rt.item()) {
 		return c.fail(n, CodeType, "", "%s is never equal to %s", lt, rt)
 	}
 	if s, ok := n.Right.(*ast.StringNode); ok {
@@ -197,6 +199,20 @@ func (c *compiler) equality(n *ast.BinaryNode, l, r fn, lt, rt *Type) (fn, *Type
 		f.at = at
 		return f.equal(a, b, 0) == want
 	}, Bool()
+}
+
+// apart says that no value of type a is equal to one of type b. Null is equal to
+// null alone.
+func apart(a, b *Type) bool {
+	return !a.dyn && !b.dyn && !a.empty() && !b.empty() && a.k&b.k == 0 && (a.k&kNumber == 0 || b.k&kNumber == 0)
+}
+
+// filled says that one of the nodes is a list with items in it.
+func filled(nodes ...ast.Node) bool {
+	return slices.ContainsFunc(nodes, func(n ast.Node) bool {
+		l, ok := n.(*ast.ArrayNode)
+		return ok && len(l.Nodes) > 0
+	})
 }
 
 // possible checks the literal s, at n, against the possible values of what it

@@ -325,7 +325,7 @@ func (c *compiler) sortBy(it *iteration, n *ast.BuiltinNode) (fn, *Type) {
 	if !c.needs(it.bodyNode, it.bodyType, kString|kNumber|kTime|kDuration, "a key of sortBy must be a text, a number or a time") {
 		return constant(nil), Any()
 	}
-	if it.third != nil && !c.order(n.Arguments[2], it.thirdType) {
+	if it.third != nil && !c.order(n.Arguments[2], it.thirdType) || !c.orderly(it.bodyNode, it.bodyType, it.name) {
 		return constant(nil), Any()
 	}
 	return func(f *frame) any {

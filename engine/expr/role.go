@@ -1,0 +1,102 @@
+package expr
+
+import (
+	"github.com/expr-lang/expr/ast"
+)
+
+// role is what else than its type a parameter says of its argument.
+type role uint8
+
+const (
+	isPattern role = iota + 1 // a regular expression
+	isPresent                 // any value but null
+	isTexts                   // items, or members, of which text is made: not null
+	isOrdered                 // items that can be put in order, or such a value
+	isNumbers                 // items that are numbers, or a number
+)
+
+const addCompact = "leave the nulls out with compact(), or give each a default: map(list, # ?? …)"
+
+// role checks the argument i, of type t, for what its parameter says beside the
+// type. Arguments of which nothing is known pass: they are checked when they are
+// used.
+func (c *compiler) role(n ast.Node, spec *function, i int, t *Type) bool {
+	if t.dyn || t.empty() {
+		return true
+	}
+	p := spec.param(i)
+	switch p.is {
+	case isPresent, isOrdered, isNumbers:
+		if t.nullable() {
+			c.fail(n, CodeMaybeNull, addDefault, "argument %d of %s may be absent", i+1, spec.name)
+			return false
+		}
+	case isTexts:
+		each := t.item()
+		if t.only(kObject) {
+			each = t.member()
+		}
+		if each.nullable() {
+			c.fail(n, CodeMaybeNull, addCompact, "an item of argument %d of %s may be absent", i+1, spec.name)
+			return false
+		}
+	}
+	switch p.is {
+	case isOrdered:
+		return c.orderly(n, flat(t), spec.name)
+	case isNumbers:
+		each := flat(t)
+		if !c.itemsPresent(n, each, spec.name) {
+			return false
+		}
+		if !each.dyn && each.k&^(kNumber|kList) != 0 {
+			c.fail(n, CodeType, "it is "+spec.signature(), "%s needs numbers, got %s", spec.name, t)
+			return false
+		}
+	}
+	return true
+}
+
+// flat is the type of a value, or of the items of a list and of the lists in it.
+func flat(t *Type) *Type {
+	if t.dyn || t.k&kList == 0 {
+		return t
+	}
+	rest := *t
+	rest.k &^= kList
+	return union(&rest, flat(t.item()))
+}
+
+func (c *compiler) itemsPresent(n ast.Node, each *Type, name string) bool {
+	if each.nullable() {
+		c.fail(n, CodeMaybeNull, addCompact, "an item of %s may be absent", name)
+		return false
+	}
+	return true
+}
+
+// orderly checks that values of type t, which name compares, are all texts, all
+// numbers, all times or all durations.
+func (c *compiler) orderly(n ast.Node, t *Type, name string) bool {
+	if !c.itemsPresent(n, t, name) {
+		return false
+	}
+	if !orderable(t) {
+		c.fail(n, c.typeCode(t), "", "%s needs values of one kind that has an order: numbers, texts, times or durations; got %s", name, t)
+		return false
+	}
+	return true
+}
+
+// orderable says that each value of type t can be compared with each other.
+func orderable(t *Type) bool {
+	if t.dyn || t.empty() {
+		return true
+	}
+	for _, k := range []kinds{kNumber, kString, kTime, kDuration} {
+		if t.only(k) {
+			return true
+		}
+	}
+	return false
+}
