@@ -10,6 +10,7 @@ func (c *compiler) ident(n *ast.IdentifierNode) (fn, *Type) {
 	if n.Value == "null" {
 		return constant(nil), Null()
 	}
+	c.varying++
 	if l := c.local(n.Value); l != nil {
 		slot := l.slot
 		return func(f *frame) any { return f.vars[slot] }, c.narrowed(n, l.typ)
@@ -50,6 +51,7 @@ func (c *compiler) pointer(n *ast.PointerNode) (fn, *Type) {
 	if len(c.items) == 0 {
 		return c.fail(n, CodeSyntax, "", "# is known only inside of filter, map and the like")
 	}
+	c.varying++
 	it, level := c.items[len(c.items)-1], len(c.items)-1
 	switch n.Name {
 	case "":

@@ -48,6 +48,7 @@ func (c *compiler) method(n *ast.CallNode, callee *ast.MemberNode) (fn, *Type) {
 
 func (c *compiler) call(n ast.Node, name string, args []ast.Node) (fn, *Type) {
 	if slot, v := c.scope.find(name); v != nil {
+		c.varying++
 		return c.callScope(n, slot, v, args)
 	}
 	spec := library[name]
@@ -72,7 +73,7 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) (fn, *Type) {
 	for i, a := range args {
 		runs[i], types[i] = c.node(a)
 		c.probeArgument(a, spec.param(i).typ)
-		ok = c.argument(a, spec, i, types[i]) && c.role(a, spec, i, types[i]) && c.constantArgument(a, spec.param(i), &runs[i]) && ok
+		ok = c.argument(a, spec, i, types[i]) && c.role(a, spec, i, types[i]) && c.constantArgument(a, spec, i, types[i], &runs[i]) && ok
 	}
 	if !ok {
 		return constant(nil), Any()
@@ -109,6 +110,9 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) (fn, *Type) {
 		if !c.orderly(n, all, name) {
 			return constant(nil), Any()
 		}
+	}
+	if spec.varies {
+		c.varying++
 	}
 	t := spec.result(types)
 	at, do := c.at(n), spec.do
@@ -158,25 +162,6 @@ func (c *compiler) argument(n ast.Node, spec *function, i int, t *Type) bool {
 	if !fits {
 		c.fail(n, CodeType, "it is "+spec.signature(), "argument %d of %s must be %s, got %s", i+1, spec.name, article(want), t)
 		return false
-	}
-	return true
-}
-
-// constantArgument checks an argument that is a constant text for what the
-// parameter is, and prepares it.
-func (c *compiler) constantArgument(n ast.Node, p param, run *fn) bool {
-	s, ok := n.(*ast.StringNode)
-	if !ok {
-		return true
-	}
-	switch p.is {
-	case isPattern:
-		re, size, err := compileRegexp(s.Value, c.limits.Regexp)
-		if err != nil {
-			c.fail(n, CodeRegexp, "", "%v", err)
-			return false
-		}
-		*run = constant(&pattern{s.Value, re, size})
 	}
 	return true
 }

@@ -37,10 +37,13 @@ func compileAt(src, expr string, base int, sc *Scope) (p *Program, problems []Pr
 		return nil, c.problems
 	}
 	run, t := c.node(tree.Node)
+	c.try()
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
-	return &Program{run: run, typ: t, src: src, vars: c.slots, loops: c.nesting, reads: distinct(c.reads)}, nil
+	return &Program{
+		run: run, typ: t, src: src, vars: c.slots, loops: c.nesting, reads: distinct(c.reads), fixed: c.fixed(run),
+	}, nil
 }
 
 // compiler is the state of the one pass that gives each node its type and its
@@ -64,6 +67,10 @@ type compiler struct {
 	reads []string
 	// reduces is how many reduces the node stands in.
 	reduces int
+	// varying counts what was read that isn't in the source, or can't be tried;
+	// trials are the constant parts; see trial.go.
+	varying int
+	trials  []trial
 	// probe isn't nil while a completion is looked for.
 	probe *probe
 }
@@ -92,6 +99,7 @@ func (c *compiler) report(at int, code, hint, format string, a ...any) {
 
 // fail notes a problem; what it gives lets the pass go on.
 func (c *compiler) fail(n ast.Node, code, hint, format string, a ...any) (fn, *Type) {
+	c.varying++ // what is wrong isn't tried
 	c.report(n.Location().From, code, hint, format, a...)
 	return constant(nil), Any()
 }
@@ -180,6 +188,13 @@ func (c *compiler) shallow(tokens []lexer.Token) bool {
 }
 
 func (c *compiler) node(n ast.Node) (fn, *Type) {
+	reads, trials := c.varying, len(c.trials)
+	run, t := c.compile(n)
+	c.constants(n, run, reads, trials)
+	return run, t
+}
+
+func (c *compiler) compile(n ast.Node) (fn, *Type) {
 	// The parser shares nodes: a < b < c has b twice, a ?: b has a twice. A
 	// plain walk would be exponential.
 	c.visits++

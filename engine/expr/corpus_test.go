@@ -140,7 +140,9 @@ func compareWithStock(src string, sc *Scope, env *Env) *difference {
 	d := &difference{src: src}
 	d.stock, d.stockFails = stockValue(src)
 	e, problems := Expr(src, sc)
-	if e == nil {
+	if e == nil && problems[0].Code == CodeAlwaysFails {
+		d.err = problems[0].Message // the error, told before
+	} else if e == nil {
 		d.code = problems[0].Code
 	} else if out, err := e.AppendJSON(nil, env); err != nil {
 		_, d.err, _ = strings.Cut(err.Error(), " ")

@@ -51,6 +51,8 @@ type Program struct {
 	vars, loops int
 	// reads are the paths of the scope that it may read, sorted.
 	reads []string
+	// fixed is the JSON of the value when it needs no data; nil otherwise.
+	fixed []byte
 }
 
 // Type is that of the value.

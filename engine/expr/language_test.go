@@ -57,6 +57,11 @@ func TestValues(t *testing.T) {
 		{`"title" in trigger.body`, `boolean`, `true`},
 		{`"x" not in {x: 1}`, `boolean`, `false`},
 		{`1..3`, `list(integer)`, `[1,2,3]`},
+		{`trigger.body.b ? 1 : fail("no")`, `integer`, `1`},
+		{`false ? 1 / 0 : 2`, `number`, `2`},
+		{`startOf(now(), "days")`, `time`, `"2026-11-24T00:00:00Z"`},
+		{`now() < date("2020-01-01") ? fail("no") : len(uuid())`, `integer`, `36`},
+		{`reduce(1..100000, #acc + #, 0) > 0`, `boolean`, `true`},
 		{`join(compact(trigger.body.items | map(.qty)), "-")`, `string`, `"1"`},
 		{`max([[1, 2.5], 3])`, `number or null`, `3`},
 		{`max(now(), date("2026-01-01"))`, `time`, `"2026-11-24T10:30:00Z"`},
@@ -198,6 +203,20 @@ func TestProblems(t *testing.T) {
 		{`trigger.body.n in ["3"]`, []string{`type 1:16 `}},
 		{`trigger.body.items[0].qty in ["3"]`, []string{`type 1:27 `}},
 		{`[trigger.body.n] == ["3"]`, []string{`type 1:18 `}},
+
+		// What needs no data and can only fail is told before.
+		{`inZone(now(), "Europe/Berln")`, []string{`enum 1:15 did you mean "Europe/Berlin"?`}},
+		{`let z = "Europe/Berln"; isoDate(now(), z)`, []string{`enum 1:40 did you mean "Europe/Berlin"?`}},
+		{`startOf(now(), "fortnight")`, []string{`enum 1:16 possible are year, quarter, month, week, day, hour, minute, second`}},
+		{`sha256(trigger.body.title, "hexx")`, []string{`enum 1:28 did you mean "hex"?`}},
+		{`match(trigger.body.title, "(")`, []string{`regexp 1:27 `}},
+		{`let p = "("; trigger.body.title | replaceRegexp(p, "")`, []string{`regexp 1:49 `}},
+		{`date("2026-02-30")`, []string{`always_fails 1:1 `}},
+		{`trigger.body.b ? now() : date("30.2.2026", "02.01.2006")`, []string{`always_fails 1:26 `}},
+		{`trigger.body.n + 1 / 0`, []string{`always_fails 1:20 `}},
+		{`[1 / 0, int("x"), trigger.body.n]`, []string{`always_fails 1:4 `, `always_fails 1:9 `}},
+		{`trigger.body.tilte + string(1 % 0)`, []string{`unknown_field 1:14 did you mean "title"?`, `always_fails 1:31 `}},
+		{`map(trigger.body.items, fromJSON("{"))`, []string{`always_fails 1:25 `}},
 
 		// A secret is never text.
 		{`secret("a") + "x"`, []string{`secret 1:13 give the secret whole to a field that takes one`}},

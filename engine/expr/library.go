@@ -42,6 +42,7 @@ type function struct {
 	group    string
 	params   []param
 	rest     bool // the last parameter may be repeated
+	varies   bool // it reads the clock or the seed, or is there to fail
 	returns  string
 	result   func(args []*Type) *Type
 	doc      string

@@ -13,7 +13,7 @@ var units = Enum("year", "quarter", "month", "week", "day", "hour", "minute", "s
 func calendarFunctions() []function {
 	const group = "times"
 	str := StringType()
-	when, zone := req("time", of(kTime|kString)), opt("zone", str)
+	when, zone := req("time", of(kTime|kString)), opt("zone", str).as(isZone)
 	number := func(name, doc string, do func(time.Time) int, examples ...Example) function {
 		return function{
 			name: name, group: group, params: []param{when, zone}, returns: "integer", result: gives(Int()), doc: doc, examples: examples,
@@ -49,7 +49,7 @@ func calendarFunctions() []function {
 	}
 	edge := func(name, doc string, do func(time.Time, string) time.Time, examples ...Example) function {
 		return function{
-			name: name, group: group, params: []param{when, req("unit", units), zone}, returns: "time", result: gives(Time()), doc: doc, examples: examples,
+			name: name, group: group, params: []param{when, req("unit", units).as(isUnit), zone}, returns: "time", result: gives(Time()), doc: doc, examples: examples,
 			do: func(f *frame, a []any) any {
 				return f.dated(do(f.in(f.time(a[0]), a[2:]), f.unit(a[1])))
 			},
@@ -99,7 +99,7 @@ func calendarFunctions() []function {
 			},
 		},
 		{
-			name: "today", group: group, params: []param{zone}, returns: "string", result: gives(str),
+			name: "today", group: group, varies: true, params: []param{zone}, returns: "string", result: gives(str),
 			doc: "The date of now(), as 2026-11-24, in UTC or the zone.", examples: []Example{{`today()`, `"2026-11-24"`}, {`today("Pacific/Auckland")`, `"2026-11-24"`}},
 			do: func(f *frame, a []any) any { return f.in(f.now.UTC(), a).Format(time.DateOnly) },
 		},
@@ -133,7 +133,7 @@ func calendarFunctions() []function {
 			return next(startOf(t, unit), unit).Add(-time.Millisecond)
 		}, Example{`endOf("2026-02-10", "month")`, `"2026-02-28T23:59:59.999Z"`}, Example{`endOf("2026-11-30T08:05:00Z", "hour")`, `"2026-11-30T08:59:59.999Z"`}),
 		{
-			name: "dateDiff", group: group, params: []param{req("from", of(kTime|kString)), req("to", of(kTime|kString)), req("unit", units)}, returns: "integer", result: gives(Int()),
+			name: "dateDiff", group: group, params: []param{req("from", of(kTime|kString)), req("to", of(kTime|kString)), req("unit", units).as(isUnit)}, returns: "integer", result: gives(Int()),
 			doc:      "How many whole units lie between two times; negative when the second is the earlier one.",
 			examples: []Example{{`dateDiff("2026-11-24", "2026-12-01", "day")`, `7`}, {`dateDiff("2026-01-31", "2026-03-30", "month")`, `1`}, {`dateDiff("2026-12-01", "2026-11-24", "week")`, `-1`}},
 			do:       dateDiff,

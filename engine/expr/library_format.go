@@ -106,7 +106,7 @@ func formatFunctions() []function {
 			do: parseXML,
 		},
 		{
-			name: "secret", group: "secrets", params: []param{req("name", str)}, returns: "secret", result: gives(SecretType()),
+			name: "secret", group: "secrets", varies: true, params: []param{req("name", str)}, returns: "secret", result: gives(SecretType()),
 			doc: "A reference to a secret, to be given whole to a field that takes one. It never becomes text.",
 			// A secret has no JSON; what it may not be used for is in the tests.
 			do: func(f *frame, a []any) any { return Secret{Name: f.str(a[0])} },

@@ -16,7 +16,7 @@ func idFunctions() []function {
 	// fresh is an id that differs for each call.
 	fresh := func(name, doc string, do func(f *frame) string, examples ...Example) function {
 		return function{
-			name: name, group: group, returns: "string", result: gives(str), doc: doc, examples: examples,
+			name: name, group: group, varies: true, returns: "string", result: gives(str), doc: doc, examples: examples,
 			do: func(f *frame, _ []any) any { return do(f) },
 		}
 	}
@@ -38,7 +38,7 @@ func idFunctions() []function {
 			return base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").EncodeToString(padded[:])[6:]
 		}, Example{`ulid()[0:9]`, `"01M86HNX2"`}, Example{`len(ulid())`, `26`}),
 		{
-			name: "shortId", group: group, params: []param{opt("length", Int())}, returns: "string", result: gives(str),
+			name: "shortId", group: group, varies: true, params: []param{opt("length", Int())}, returns: "string", result: gives(str),
 			doc:      "A new id of so many letters and digits (12), derived as that of uuid(). It is no password: who knows the run can compute it.",
 			examples: []Example{{`len(shortId())`, `12`}, {`shortId(8) matches "^[0-9a-zA-Z]{8}$"`, `true`}},
 			do: func(f *frame, a []any) any {

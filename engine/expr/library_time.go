@@ -11,12 +11,12 @@ func timeFunctions() []function {
 	when := req("time", of(kTime|kString))
 	return []function{
 		{
-			name: "now", group: group, returns: "time", result: gives(Time()),
+			name: "now", group: group, varies: true, returns: "time", result: gives(Time()),
 			doc: "The time at which the step began. It is the same in all expressions of a step, and when a run is taken up again.", examples: []Example{{`now()`, `"2026-11-24T10:30:00Z"`}, {`now() + duration("15m")`, `"2026-11-24T10:45:00Z"`}},
 			do: func(f *frame, _ []any) any { return f.now.UTC() },
 		},
 		{
-			name: "date", group: group, params: []param{req("text", of(kString|kTime)), opt("layout", str), opt("zone", str)}, returns: "time", result: gives(Time()),
+			name: "date", group: group, params: []param{req("text", of(kString|kTime)), opt("layout", str), opt("zone", str).as(isZone)}, returns: "time", result: gives(Time()),
 			doc:      "The time that a text tells: of RFC 3339, as a date, or by a layout of Go. A text without a zone is UTC, or in the given one, such as \"Europe/Berlin\" or \"+02:00\".",
 			examples: []Example{{`date("2026-11-30")`, `"2026-11-30T00:00:00Z"`}, {`date("30.07.2026 08:00", "02.01.2006 15:04", "Europe/Berlin")`, `"2026-07-30T08:00:00+02:00"`}},
 			do:       parseTime,
@@ -40,7 +40,7 @@ func timeFunctions() []function {
 			},
 		},
 		{
-			name: "formatDate", group: group, params: []param{when, req("layout", str), opt("zone", str)}, returns: "string", result: gives(str),
+			name: "formatDate", group: group, params: []param{when, req("layout", str), opt("zone", str).as(isZone)}, returns: "string", result: gives(str),
 			doc:      "The text of a time by a layout of Go, in which 2006-01-02 15:04:05 stands for the time, Jan and Mon for names.",
 			examples: []Example{{`formatDate("2026-11-30T08:05:00Z", "02.01.2006 15:04")`, `"30.11.2026 08:05"`}, {`formatDate("2026-11-30T23:30:00Z", "Mon, 2 Jan", "Europe/Berlin")`, `"Tue, 1 Dec"`}},
 			do: func(f *frame, a []any) any {
@@ -50,7 +50,7 @@ func timeFunctions() []function {
 			},
 		},
 		{
-			name: "inZone", group: group, params: []param{when, req("zone", str)}, returns: "time", result: gives(Time()),
+			name: "inZone", group: group, params: []param{when, req("zone", str).as(isZone)}, returns: "time", result: gives(Time()),
 			doc:      "The same time in another zone, such as \"UTC\", \"Europe/Berlin\" or \"+02:00\".",
 			examples: []Example{{`inZone("2026-11-30T08:00:00Z", "+02:00")`, `"2026-11-30T10:00:00+02:00"`}, {`inZone("2026-07-01T12:00:00Z", "America/New_York")`, `"2026-07-01T08:00:00-04:00"`}},
 			do:       func(f *frame, a []any) any { return f.time(a[0]).In(f.zone(f.str(a[1]))) },

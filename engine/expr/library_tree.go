@@ -150,7 +150,7 @@ func treeFunctions() []function {
 			},
 		},
 		{
-			name: "fail", group: group, params: []param{req("message", StringType())}, returns: "nothing", result: gives(never()),
+			name: "fail", group: group, varies: true, params: []param{req("message", StringType())}, returns: "nothing", result: gives(never()),
 			doc:      "Ends the evaluation with an error of this message: for what must not be mapped.",
 			examples: []Example{{`true ? 1 : fail("no customer")`, `1`}, {`"a" ?? fail("no name")`, `"a"`}},
 			do: func(f *frame, a []any) any {

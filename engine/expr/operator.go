@@ -224,6 +224,11 @@ func (c *compiler) possible(n, with ast.Node, t *Type, s string) {
 	if isLiteral(with) || len(t.enum) == 0 || t.dyn || !t.only(kString|kNull) || slices.Contains(t.enum, any(s)) {
 		return
 	}
+	c.unlisted(n, t, s)
+}
+
+// unlisted tells that s is none of the possible values of t.
+func (c *compiler) unlisted(n ast.Node, t *Type, s string) {
 	var texts []string
 	for _, e := range t.enum {
 		if x, ok := e.(string); ok {

@@ -90,7 +90,7 @@ func TestOracle(t *testing.T) {
 		`i / 0`:                   {`error`, `error`},       // no infinity
 		`toJSON([1])`:             {`"[\n  1\n]"`, `"[1]"`}, // no white space
 		`{a: 1, a: 2}`:            {`{"a":1}`, `problem: the key "a" is given twice`},
-		`9223372036854775807 + 1`: {`-9223372036854776000`, `error`}, // no wrapping
+		`9223372036854775807 + i`: {`-9223372036854776000`, `error`}, // no wrapping
 		`type(i)`:                 {`"int"`, `"number"`},             // the kinds are JSON's
 		`type(o)`:                 {`"map"`, `"object"`},             //
 		`type(n)`:                 {`"nil"`, `"null"`},               //

@@ -129,7 +129,7 @@ func (c *compiler) accumulate(it *iteration) {
 	}
 	c.reduces++
 	defer func() { c.reduces-- }()
-	problems, reads, slots, visits := len(c.problems), len(c.reads), c.slots, c.visits
+	problems, reads, slots, visits, trials := len(c.problems), len(c.reads), c.slots, c.visits, len(c.trials)
 	sought := c.probe != nil && !c.probe.found
 	acc := it.first()
 	for range maxPasses {
@@ -142,7 +142,7 @@ func (c *compiler) accumulate(it *iteration) {
 		}
 		// What this pass has found counts for nothing: another one follows.
 		acc = wider
-		c.problems, c.reads, c.slots, c.visits = c.problems[:problems], c.reads[:reads], slots, visits
+		c.problems, c.reads, c.slots, c.visits, c.trials = c.problems[:problems], c.reads[:reads], slots, visits, c.trials[:trials]
 	}
 	c.turn(it, Any())
 }

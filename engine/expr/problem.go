@@ -22,6 +22,7 @@ const (
 	CodeRegexp          = "regexp"           // a regular expression that can't be compiled
 	CodeSecret          = "secret"           // a secret where it would become text
 	CodeUnsupported     = "unsupported"      // syntax of expr-lang that isn't allowed here
+	CodeAlwaysFails     = "always_fails"     // a part that needs no data and fails
 	CodeForeign         = "foreign"          // a habit from another language; see Warnings
 )
 

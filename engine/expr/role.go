@@ -1,6 +1,9 @@
 package expr
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/expr-lang/expr/ast"
 )
 
@@ -9,6 +12,8 @@ type role uint8
 
 const (
 	isPattern role = iota + 1 // a regular expression
+	isZone                    // a time zone
+	isUnit                    // a unit of time, of which the plural is taken, too
 	isPresent                 // any value but null
 	isTexts                   // items, or members, of which text is made: not null
 	isOrdered                 // items that can be put in order, or such a value
@@ -53,6 +58,48 @@ func (c *compiler) role(n ast.Node, spec *function, i int, t *Type) bool {
 			c.fail(n, CodeType, "it is "+spec.signature(), "%s needs numbers, got %s", spec.name, t)
 			return false
 		}
+	}
+	return true
+}
+
+// constantText gives the text that a value of type t always is.
+func constantText(t *Type) (string, bool) {
+	if t.dyn || len(t.enum) != 1 || !t.only(kString) {
+		return "", false
+	}
+	s, ok := t.enum[0].(string)
+	return s, ok
+}
+
+// constantArgument checks the argument i when it is a constant text, and
+// prepares it.
+func (c *compiler) constantArgument(n ast.Node, spec *function, i int, t *Type, run *fn) bool {
+	s, ok := constantText(t)
+	if !ok {
+		return true
+	}
+	p := spec.param(i)
+	switch p.is {
+	case isPattern:
+		re, size, err := compileRegexp(s, c.limits.Regexp)
+		if err != nil {
+			c.fail(n, CodeRegexp, "", "%v", err)
+			return false
+		}
+		*run = constant(&pattern{s, re, size})
+		return true
+	case isZone:
+		if _, err := c.attempt(func(f *frame) any { return f.zone(s) }); err != nil {
+			c.fail(n, CodeEnum, zoneHint(s), "unknown zone %s", clip(s))
+			return false
+		}
+		return true
+	case isUnit:
+		s = strings.TrimSuffix(s, "s")
+	}
+	if p.typ != nil && p.typ.only(kString) && len(p.typ.enum) > 0 && !slices.Contains(p.typ.enum, any(s)) && spec.name != "sort" {
+		c.unlisted(n, p.typ, s)
+		return false
 	}
 	return true
 }

@@ -25,6 +25,8 @@ type Template struct {
 	vars, loops int
 	// reads are the paths that a text or an expression may read, sorted.
 	reads []string
+	// fixed is the JSON of an expression that needs no data; nil otherwise.
+	fixed []byte
 	// to is the type of the field that it is written into, where a secret may
 	// be; nil otherwise. See For.
 	to *Type
@@ -157,7 +159,7 @@ func expression(src string, p part, sc *Scope) (*Template, []Problem) {
 	if prog == nil {
 		return nil, problems
 	}
-	return &Template{kind: expressionNode, typ: prog.typ, src: src, run: prog.run, vars: prog.vars, loops: prog.loops, reads: prog.reads}, nil
+	return &Template{kind: expressionNode, typ: prog.typ, src: src, run: prog.run, vars: prog.vars, loops: prog.loops, reads: prog.reads, fixed: prog.fixed}, nil
 }
 
 func (s *Scope) sourceLimit() int {
@@ -247,6 +249,11 @@ func (t *Template) Type() *Type { return t.typ }
 func (t *Template) Constant() (json []byte, ok bool) {
 	return t.json, t.kind == constantNode
 }
+
+// Fixed gives the JSON of a whole expression that needs no data, so that it can
+// be held to its place when it is compiled; false for all others. It must not be
+// changed.
+func (t *Template) Fixed() (json []byte, ok bool) { return t.fixed, t.fixed != nil }
 
 // Eval gives the value, or an *Error. An object is a map, which has lost the
 // order of its members.

@@ -88,12 +88,15 @@ func (f *frame) zone(s string) *time.Location {
 		f.place = loc
 		return loc
 	}
-	hint := `"UTC", offsets like "+02:00" and names like "Europe/Berlin" are known`
-	if near := nearestZone(s); near != "" {
-		hint = didYouMean(near)
-	}
-	f.fail("unknown zone %s; %s", clip(s), hint)
+	f.fail("unknown zone %s; %s", clip(s), zoneHint(s))
 	return nil
+}
+
+func zoneHint(s string) string {
+	if near := nearestZone(s); near != "" {
+		return didYouMean(near)
+	}
+	return `"UTC", offsets like "+02:00" and names like "Europe/Berlin" are known`
 }
 
 func nearestZone(s string) string { return Nearest(s, sortedNames(zoneTable())) }

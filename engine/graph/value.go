@@ -75,6 +75,29 @@ const (
 	literal              // | block, YAML
 )
 
+// ValueAt gives a JSON document as a value that stands, with all that is in it,
+// at one place; nil when it is no document within the default limits.
+func ValueAt(doc []byte, at Pos) *Value {
+	p := &problems{max: 1}
+	v := read(doc, JSON, Limits{}.orDefaults(), p)
+	if v == nil || len(p.list) > 0 {
+		return nil
+	}
+	v.move(at)
+	return v
+}
+
+func (v *Value) move(at Pos) {
+	v.Line, v.Column, v.style = at.Line, at.Column, opaque
+	for _, item := range v.Items {
+		item.move(at)
+	}
+	for i := range v.Members {
+		v.Members[i].Line, v.Members[i].Column = at.Line, at.Column
+		v.Members[i].Value.move(at)
+	}
+}
+
 // Get returns the value of the named member, nil if there is none.
 func (v *Value) Get(name string) *Value {
 	if v == nil {

@@ -147,8 +147,7 @@ func (c *mapper) fits(v *graph.Value, pointer string, from, to *expr.Type, rule 
 	c.b.fail(place(v), pointer, "type", "%s", why)
 }
 
-// assign checks the expressions in v against the type of their places, as far
-// as the type names these.
+// assign checks the expressions in v against the type of their places.
 func (c *mapper) assign(v *graph.Value, pointer string, t *expr.Type) {
 	if t.IsAny() {
 		return
@@ -165,10 +164,39 @@ func (c *mapper) assign(v *graph.Value, pointer string, t *expr.Type) {
 		}
 	}
 	for _, m := range v.Members {
-		if prop, _, ok := t.Prop(m.Name); ok {
-			c.assign(m.Value, graph.Pointer(pointer, m.Name), prop)
-		}
+		c.assign(m.Value, graph.Pointer(pointer, m.Name), t.Field(m.Name))
 	}
+}
+
+// settled is v with the values of expressions that need no data, as far as their
+// types fit their places: what a checker can tell of constants.
+func (c *mapper) settled(v *graph.Value, t *expr.Type) *graph.Value {
+	if from, ok := c.open[v]; ok {
+		if from == nil {
+			return v
+		}
+		doc, fixed := from.Fixed()
+		if fits, _ := expr.Assignable(from.Type(), t); !fixed || !fits {
+			return v
+		}
+		if value := graph.ValueAt(doc, place(v)); value != nil {
+			return value
+		}
+		return v
+	}
+	if !c.holdsOpen(v) {
+		return v
+	}
+	copied := *v
+	copied.Items = slices.Clone(v.Items)
+	for i, item := range v.Items {
+		copied.Items[i] = c.settled(item, t.Elem())
+	}
+	copied.Members = slices.Clone(v.Members)
+	for i, m := range v.Members {
+		copied.Members[i].Value = c.settled(m.Value, t.Field(m.Name))
+	}
+	return &copied
 }
 
 // secrets checks that each secret in v stands in a field that takes one; to is

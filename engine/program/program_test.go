@@ -33,6 +33,8 @@ const (
     "raw": {"type": "string"},
     "mode": {"enum": ["json", "form"]},
     "count": {"type": "integer", "minimum": 1},
+    "site": {"type": "string", "format": "uri"},
+    "verb": {"type": "string", "pattern": "^[A-Z]+$"},
     "token": {"type": "string", "writeOnly": true},
     "keys": {"type": "object", "additionalProperties": {"type": ["string", "array"], "writeOnly": true, "items": {"type": "string", "writeOnly": true}}},
     "flags": {"type": "object", "additionalProperties": false, "properties": {"follow": {"type": "boolean"}}}

@@ -145,7 +145,7 @@ func (b *builder) use(to *Step, from *graph.Step, c *mapper) {
 	c.secrets(with, pointer, a.input, secretFields(a))
 	c.files(with, pointer, a.files)
 	told := len(b.problems)
-	b.check(a.checker, with, pointer, c.isOpen)
+	b.check(a.checker, c.settled(with, a.input), pointer, c.isOpen)
 	for _, m := range with.Members {
 		if t, _, ok := a.input.Prop(m.Name); ok {
 			c.assign(m.Value, graph.Pointer(pointer, m.Name), t)
@@ -160,8 +160,8 @@ func (b *builder) use(to *Step, from *graph.Step, c *mapper) {
 			f.Value = f.Value.For(f.To)
 		}
 	}
-	// What the type doesn't name member by member, such as the values of any
-	// header, is checked as part of its field.
+	// What a place alone doesn't tell, such as which of two forms an object has,
+	// is checked as part of its field.
 	for i, m := range with.Members {
 		t, _, ok := a.input.Prop(m.Name)
 		if ok && !c.isOpen(m.Value) && c.holdsOpen(m.Value) {
