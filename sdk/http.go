@@ -72,6 +72,10 @@ type Request struct {
 	// bodies in memory. The host's own limit for files holds in any case. It
 	// doesn't cross a pipe.
 	MaxResponse int64
+	// MaxRedirects is how many redirects are followed at most, within the host's
+	// limit; 0 means that limit, and a negative number none: the redirect is the
+	// response. It doesn't cross a pipe.
+	MaxRedirects int
 	// Redirect is asked before a redirect to a URL is followed; its error ends
 	// the request. Nil: redirects are followed within the host's limits. It
 	// doesn't cross a pipe.

@@ -300,7 +300,7 @@ func TestAStepPrintsItselfAsCurl(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
-	if b := string(roundTrip(t, req)); !strings.Contains(b, `"command":"curl '`+e.URL+`/moved?key='\"$TAPPET_SECRET_CANARY_QUERY\""`) {
+	if b := string(roundTrip(t, req)); !strings.Contains(b, `"command":"curl -L '`+e.URL+`/moved?key='\"$TAPPET_SECRET_CANARY_QUERY\""`) {
 		t.Error(b)
 	}
 }

@@ -62,6 +62,10 @@ func TestBadInput(t *testing.T) {
 		"query as text":                {"get", `{` + u + `,"query":"a=1"}`, "/with/query", "query: an object of key-value pairs is wanted, not a string"},
 		"query arrays":                 {"get", `{` + u + `,"query":{"a":[1]},"query_arrays":"php"}`, "/with/query_arrays", `query_arrays: "php" is not one of repeat, brackets, indices, comma`},
 		"send_nulls as text":           {"get", `{` + u + `,"send_nulls":"no"}`, "/with/send_nulls", "send_nulls: true or false is wanted, not a string"},
+		"too many redirects":           {"get", `{` + u + `,"redirects":11}`, "/with/redirects", "redirects: a whole number from 0 to 10 is wanted, not 11"},
+		"a part of a redirect":         {"post", `{` + u + `,"redirects":1.5}`, "/with/redirects", "not 1.5"},
+		"redirects below 0":            {"put", `{` + u + `,"redirects":-1}`, "/with/redirects", "not -1"},
+		"redirects as text":            {"custom", `{"method":"POST",` + u + `,"redirects":"2"}`, "/with/redirects", `not "2"`},
 		"response type":                {"get", `{` + u + `,"response_type":"yaml"}`, "/with/response_type", `"yaml" is not one of auto, json, xml, form, csv, text, file, none`},
 		"key name":                     {"post", `{` + u + `,"idempotency_key":"a b"}`, "", `idempotency_key: "a b" is no header name`},
 		"key":                          {"post", `{` + u + `,"idempotency_key":1}`, "/with/idempotency_key", "idempotency_key: true or false is wanted"},
@@ -130,6 +134,9 @@ func TestGoodInputIsSaved(t *testing.T) {
 		{"custom", `{"method":"POST",` + u + `,"form_data":{"Attachments[]":"${{ item }}","a":[1,null,` + looksLikeFile + `],"b":null}}`},
 		{"custom", `{"method":"POST",` + u + `,"form_data":[{"name":"a","value":"${{ item }}","filename":"x","content_type":null}]}`},
 		{"custom", `{"method":"GET",` + u + `,"body":null}`},
+		{"get", `{` + u + `,"redirects":0}`},
+		{"post", `{` + u + `,"redirects":10}`},
+		{"put", `{` + u + `,"redirects":"${{ trigger.n }}"}`},
 		{"custom", `{"method":"DELETE",` + u + `,"body":{"a":1}}`},
 	} {
 		if found := problems(t, tt.action, tt.with); len(found) > 0 {

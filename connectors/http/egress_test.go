@@ -2,10 +2,12 @@ package http_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	nethttp "net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -182,6 +184,92 @@ func TestS9_TruncatedAndLyingAnswers(t *testing.T) {
 		r, err := action(t, "get").Do(t.Context(), h, sdk.ActionCall{Input: with(t, `{"url":"`+s.URL+path+`"}`)})
 		if kindOf(err) != want.kind || !strings.Contains(fmt.Sprint(err), want.says) || !strings.HasSuffix(string(r.Output), want.body) || (len(r.Output) == 0) != (want.body == "") {
 			t.Errorf("%s: %v, %s; want kind %q saying %q, output %q", path, err, r.Output, want.kind, want.says, want.body)
+		}
+	}
+}
+
+// A step says how many redirects are followed. With 0 the redirect is the answer,
+// and its address can be mapped; any other status outside 200–299 still fails.
+func TestRedirectsOfAStep(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		switch n, err := strconv.Atoi(r.URL.Path[1:]); {
+		case err != nil:
+			w.WriteHeader(nethttp.StatusNotModified)
+		case n > 0:
+			w.Header().Set("Location", fmt.Sprintf("/%d", n-1))
+			w.WriteHeader([]int{301, 302, 303, 307, 308}[n%5])
+		}
+	}))
+	defer s.Close()
+	h := newWired(t, s.Listener.Addr().String())
+	for _, tt := range []struct {
+		path, redirects string
+		kind            sdk.Kind
+		want            string // what is followed, and where the answer leads
+	}{
+		{"/10", ``, "", "10 200"},
+		{"/11", ``, sdk.Failed, "10"},
+		{"/5", `,"redirects":null`, "", "5 200"},
+		{"/5", `,"redirects":5`, "", "5 200"},
+		{"/5", `,"redirects":4.0`, sdk.Failed, "4"},
+		{"/1", `,"redirects":0`, "", "0 302 /0"},
+		{"/2", `,"redirects":0`, "", "0 303 /1"},
+		{"/4", `,"redirects":0`, "", "0 308 /3"},
+		{"/0", `,"redirects":0`, "", "0 200"},
+		{"/x", `,"redirects":0`, sdk.Failed, "0 304"},
+	} {
+		for _, name := range []string{"get", "post", "put", "custom"} {
+			method := ""
+			if name == "custom" {
+				method = `"method":"DELETE",`
+			}
+			r, err := action(t, name).Do(t.Context(), h, sdk.ActionCall{Input: with(t, `{`+method+`"url":"`+s.URL+tt.path+`"`+tt.redirects+`}`)})
+			got := strconv.Itoa(len(h.exchanges[len(h.exchanges)-1].Redirects))
+			if r.Output != nil {
+				var out struct {
+					Status  int
+					Headers map[string]string
+				}
+				if err := json.Unmarshal(r.Output, &out); err != nil {
+					t.Fatal(err)
+				}
+				got = strings.TrimSpace(fmt.Sprint(got, " ", out.Status, " ", out.Headers["location"]))
+			}
+			if err == nil && tt.kind != "" || err != nil && kindOf(err) != tt.kind || got != tt.want {
+				t.Errorf("%s %s%s: %q, %v, want %q and kind %q", name, tt.path, tt.redirects, got, err, tt.want, tt.kind)
+			}
+		}
+	}
+}
+
+// A redirect to another origin takes no header of the graph along, whatever it is
+// called: any may hold a secret. The control is the redirect to the same origin.
+func TestSec10_HeadersStayWithTheirOrigin(t *testing.T) {
+	t.Parallel()
+	seen := func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = io.WriteString(w, r.Header.Get("X-Acme")+" "+r.Header.Get("Accept"))
+	}
+	other := httptest.NewServer(nethttp.HandlerFunc(seen))
+	defer other.Close()
+	s := httptest.NewServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		switch r.URL.Path {
+		case "/away":
+			nethttp.Redirect(w, r, other.URL, nethttp.StatusTemporaryRedirect)
+		case "/home":
+			nethttp.Redirect(w, r, "/end", nethttp.StatusTemporaryRedirect)
+		default:
+			seen(w, r)
+		}
+	}))
+	defer s.Close()
+	h := newWired(t, s.Listener.Addr().String(), other.Listener.Addr().String())
+	for path, want := range map[string]string{"/away": `" text/plain"`, "/home": `"s3cret text/plain"`} {
+		r, err := action(t, "get").Do(t.Context(), h, sdk.ActionCall{Input: with(t,
+			`{"url":"`+s.URL+path+`","headers":{"X-Acme":"s3cret","Accept":"text/plain"}}`)})
+		if err != nil || !strings.HasSuffix(string(r.Output), `"body":`+want+`}`) {
+			t.Errorf("%s: %s, %v, want %s", path, r.Output, err, want)
 		}
 	}
 }

@@ -36,7 +36,8 @@ func (l Limits) withDefaults() Limits {
 // Each action gives {status, headers, body}: headers have lower-case names and
 // repeated fields joined by ", "; body is parsed by the response's
 // Content-Type, see docs/http.md. A status outside 200–299 is an error (see
-// kindOf) whose result is still there.
+// kindOf) whose result is still there, unless it is a redirect and none is to be
+// followed.
 func New() sdk.Connector { return NewLimited(Limits{}) }
 
 // NewLimited is New within limits of your own.

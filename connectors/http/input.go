@@ -3,6 +3,7 @@ package http
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -56,6 +57,26 @@ func (in *input) flag(name string, unset bool) (bool, error) {
 		return false, nil
 	}
 	return false, fmt.Errorf("%s: true or false is wanted, not %s", name, t.Name())
+}
+
+// maxRedirects is the most that redirects may say.
+const maxRedirects = 10
+
+// redirects reads how many redirects are followed, as sdk.Request.MaxRedirects
+// has it: 0 when it is left out, -1 for none.
+func (in *input) redirects() (int, error) {
+	v, t := in.get("redirects")
+	if t == rawjson.None {
+		return 0, nil
+	}
+	n, err := strconv.ParseFloat(string(v), 64)
+	if t != rawjson.Number || err != nil || n != math.Trunc(n) || n < 0 || n > maxRedirects {
+		return 0, fmt.Errorf("redirects: a whole number from 0 to %d is wanted, not %.40s", maxRedirects, v)
+	}
+	if n == 0 {
+		return -1, nil
+	}
+	return int(n), nil
 }
 
 // oneOf reads a string out of a list; "" when it is left out.

@@ -179,7 +179,7 @@ func (rd *reading) memory(ctx context.Context, p *page, resp *sdk.Response, way 
 	case over:
 		p.null()
 		return sdk.Errorf(sdk.TooLarge,
-			"the response's body has more than %d bytes, the limit of what is parsed; response_type file keeps it as a file", p.limit)
+			"the response's body has more than %d bytes, the limit of what is parsed (limits.response_body); response_type file keeps it as a file", p.limit)
 	case len(got) == 0:
 		p.null()
 		return nil

@@ -47,6 +47,9 @@ func build(ctx context.Context, h sdk.Host, method string, call sdk.ActionCall) 
 	if b.r.Header, err = b.header(); err != nil {
 		return nil, err
 	}
+	if b.r.MaxRedirects, err = b.redirects(); err != nil {
+		return nil, err
+	}
 	if method == "GET" || method == "HEAD" {
 		err = b.bodiless()
 	} else {

@@ -42,7 +42,7 @@ func (c *caller) do(ctx context.Context, h sdk.Host, call sdk.ActionCall, op, me
 		h.Log(ctx, sdk.Warn, note, "action", op, "status", resp.Status)
 	}
 	switch {
-	case !success(resp.Status):
+	case !success(resp.Status) && (r.MaxRedirects >= 0 || !redirect(resp)):
 		err = &sdk.Error{
 			Kind: kindOf(resp.Status), Op: op,
 			RetryAfter: retryAfter(resp.Header.Get("Retry-After"), h.Now()),
@@ -54,6 +54,16 @@ func (c *caller) do(ctx context.Context, h sdk.Host, call sdk.ActionCall, op, me
 		err = wrap(op, err)
 	}
 	return sdk.Result{Output: out}, err
+}
+
+// redirect says whether a response sends the client elsewhere; it is the answer
+// where none is followed.
+func redirect(resp *sdk.Response) bool {
+	switch resp.Status {
+	case 301, 302, 303, 307, 308:
+		return resp.Header.Get("Location") != ""
+	}
+	return false
 }
 
 func success(status int) bool { return 200 <= status && status <= 299 }

@@ -76,6 +76,15 @@ const (
       "default": true
     }`
 
+	redirectsField = `
+    "redirects": {
+      "type": "integer",
+      "title": "Redirects",
+      "description": "How many are followed; left out, as many as the server follows (10). 0: the redirect itself is the answer, a success, and headers.location says where it leads.",
+      "minimum": 0,
+      "maximum": 10
+    }`
+
 	responseField = `
     "response_type": {
       "type": "string",
@@ -121,7 +130,7 @@ const (
   "type": "object",
   "additionalProperties": false,
   "required": ["url"],
-  "properties": {` + urlField + `,` + headersField + `,` + queryField + `,` + nullsField + `,` + responseField + `
+  "properties": {` + urlField + `,` + headersField + `,` + queryField + `,` + nullsField + `,` + redirectsField + `,` + responseField + `
   }
 }`
 
@@ -130,7 +139,7 @@ const (
   "additionalProperties": false,
   "required": ["url"],
   "properties": {` + urlField + `,` + headersField + `,` + queryField + `,` + bodyField + `,` + nullsField + `,` +
-		responseField + `,` + keyField + `
+		redirectsField + `,` + responseField + `,` + keyField + `
   },
   "allOf": [` + contentRules + `]
 }`
@@ -193,7 +202,7 @@ const (
       "description": "Of a raw body (text/plain; charset=utf-8) or of a file (its own).",
       "pattern": "^[\\t -~]*$",
       "examples": ["application/xml"]
-    },` + nullsField + `,` + responseField + `,` + keyField + `
+    },` + nullsField + `,` + redirectsField + `,` + responseField + `,` + keyField + `
   },
   "allOf": [` + contentRules + `,
     {

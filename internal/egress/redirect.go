@@ -4,9 +4,12 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
+
+	"golang.org/x/net/publicsuffix"
 
 	"github.com/tappet-dev/tappet/sdk"
 )
@@ -21,6 +24,10 @@ const (
 // follow sends out and what redirects make of it.
 func (c *Client) follow(ctx context.Context, t *http.Transport, r *sdk.Request, out *outgoing, x *exchange) (*http.Response, error) {
 	out.body, out.size = source(r, x), r.Size
+	most, whose := c.limits.Redirects, "limits.redirects"
+	if r.MaxRedirects != 0 && r.MaxRedirects < most {
+		most, whose = r.MaxRedirects, "the request's own limit"
+	}
 	for hops := 0; ; hops++ {
 		if err := c.checkProxied(out.url); err != nil {
 			return nil, err
@@ -46,7 +53,7 @@ func (c *Client) follow(ctx context.Context, t *http.Transport, r *sdk.Request, 
 			_ = resp.Body.Close()
 			return nil, sdk.Errorf(sdk.Failed, "the service goes over to another protocol (101), which wasn't asked for")
 		}
-		if c.limits.Redirects < 0 || !redirects(resp) {
+		if most < 0 || !redirects(resp) {
 			return resp, nil
 		}
 		// What is left of a short body is read, or its connection is lost.
@@ -54,8 +61,8 @@ func (c *Client) follow(ctx context.Context, t *http.Transport, r *sdk.Request, 
 			_, _ = io.CopyN(io.Discard, resp.Body, drainBytes)
 		}
 		_ = resp.Body.Close()
-		if hops == c.limits.Redirects {
-			return nil, sdk.Errorf(sdk.Failed, "more than %d redirects; the service may send them round in a circle", hops)
+		if hops == most {
+			return nil, sdk.Errorf(sdk.Failed, "more than %d redirects (%s); the service may send them round in a circle", hops, whose)
 		}
 		if err := out.redirect(resp, r); err != nil {
 			return nil, err
@@ -83,7 +90,8 @@ func redirects(resp *http.Response) bool {
 
 // redirect turns out into the request that the response asks for: 303 becomes a
 // GET, and so does a POST after 301 and 302, as the fetch standard has it; 307
-// and 308 repeat method and body. Another origin gets no credentials.
+// and 308 repeat method and body. Another origin gets the fields that are
+// carried alone, and another site no body.
 func (out *outgoing) redirect(resp *http.Response, r *sdk.Request) error {
 	to, err := out.url.Parse(escape(resp.Header.Get("Location")))
 	if err != nil {
@@ -108,11 +116,16 @@ func (out *outgoing) redirect(resp *http.Response, r *sdk.Request) error {
 		}
 	case out.body != nil && r.Reopen == nil:
 		return sdk.Errorf(sdk.Failed, "the service redirects with %d, but %w", status, errOnce)
+	case out.body != nil:
+		if why := withhold(out.url, to); why != "" {
+			return sdk.Errorf(sdk.Denied, "the service redirects with %d to %s://%s, where the body must not go: %s; call that address itself",
+				status, to.Scheme, to.Host, why)
+		}
 	}
 	if !sameOrigin(out.url, to) {
 		out.host = ""
 		for name := range out.header {
-			if credential(name) {
+			if !carried(name) {
 				out.header.Del(name)
 			}
 		}
@@ -150,19 +163,45 @@ func portOf(u *url.URL) string {
 	return "80"
 }
 
-// credential names the fields that never go to another origin: those of the
-// standards, and whatever calls itself a key, a token or a secret. The key that
-// makes repeats harmless is no credential.
-func credential(canonical string) bool {
-	if canonical == "Idempotency-Key" {
-		return false
-	}
-	for word := range strings.SplitSeq(strings.ToLower(canonical), "-") {
-		switch word {
-		case "authorization", "authenticate", "authentication", "auth", "cookie", "cookie2", "credential", "credentials",
-			"key", "apikey", "token", "secret", "password", "passwd", "signature", "session", "sessionid":
-			return true
-		}
+// carried names the fields that a request to another origin keeps: what is
+// wanted, what the body is, which call it is. Any other may be meant for the
+// first origin alone, whatever its name: nobody here can tell.
+func carried(canonical string) bool {
+	switch canonical {
+	case "Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Cache-Control", "Prefer", "User-Agent",
+		"If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Range",
+		"Content-Digest", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Location", "Content-Md5",
+		"Content-Type", "Digest", "Repr-Digest",
+		"Idempotency-Key", "Traceparent", "Tracestate":
+		return true
 	}
 	return false
+}
+
+// withhold says why a body that was meant for one URL doesn't go on to another,
+// "" if it does: to the same site, and never out of TLS. The first may send
+// requests on to whoever has written a link, and the body is the graph's data.
+func withhold(from, to *url.URL) string {
+	switch {
+	case sameOrigin(from, to):
+		return ""
+	case from.Scheme == "https" && to.Scheme != "https":
+		return "that isn't TLS any more"
+	case site(from) != site(to):
+		return "that is another site"
+	}
+	return ""
+}
+
+// site is what hosts of one owner have in common: the name that was registered,
+// one label below a public suffix, or the host itself where there is none.
+func site(u *url.URL) string {
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if _, err := netip.ParseAddr(host); err == nil {
+		return host
+	}
+	if name, err := publicsuffix.EffectiveTLDPlusOne(host); err == nil {
+		return name
+	}
+	return host
 }

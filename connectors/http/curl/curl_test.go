@@ -28,6 +28,12 @@ func TestParse(t *testing.T) {
 			command: `curl -X POST https://x -H 'Content-Type: application/json' -H 'X-A: b' -d '{"a":1.0,"b":"${{ c }}"}'`,
 			use:     "http.post", with: `{"url":"https://x","headers":{"X-A":"b"},"body":{"a":1.0,"b":"$${{ c }}"}}`,
 		},
+		{command: "curl -L https://x --max-redirs 3", use: "http.get", with: `{"url":"https://x","redirects":3}`},
+		{command: "curl --follow https://x", use: "http.get", with: `{"url":"https://x"}`},
+		{command: "curl --no-location -X DELETE https://x", use: "http.custom", with: `{"method":"DELETE","url":"https://x","redirects":0}`},
+		{command: "curl --no-location -L https://x", use: "http.get", with: `{"url":"https://x"}`},
+		{command: "curl --max-redirs -1 https://x", use: "http.get", with: `{"url":"https://x"}`, warnings: []string{"at most 10 redirects"}},
+		{command: "curl --max-redirs 50 https://x", use: "http.get", with: `{"url":"https://x"}`, warnings: []string{"at most 10 redirects"}},
 		{command: "curl -d a=1 -d b=c+d https://x", use: "http.post", with: `{"url":"https://x","headers":{"Content-Type":"application/x-www-form-urlencoded"},"body":{"a":"1","b":"c d"}}`},
 		{
 			command: `curl https://x -H 'Authorization: Bearer 12345'`, use: "http.get",
@@ -115,6 +121,7 @@ func TestBadCommands(t *testing.T) {
 		"curl https://x -d a -d @b":                    "a body of a file and other data",
 		"curl https://x -F a":                          "-F wants name=value",
 		"curl https://x -F 'a=<b'":                     "the text of a file isn't read",
+		"curl https://x --max-redirs few":              "a number of redirects",
 		"curl https://x -m soon":                       "a number of seconds",
 		"curl https://x -d $'a\\x00b'":                 "NUL",
 		"curl https://x -d $'\\xff'":                   "isn't UTF-8",
@@ -147,7 +154,22 @@ func TestPrint(t *testing.T) {
 		want  string
 		notes int
 	}{
-		{r: curl.Request{Request: &sdk.Request{URL: "https://x"}}, want: "curl https://x"},
+		{r: curl.Request{Request: &sdk.Request{URL: "https://x"}}, want: "curl -L https://x"},
+		{r: curl.Request{Request: &sdk.Request{Method: "HEAD", URL: "https://x", MaxRedirects: 3}}, want: "curl -L --max-redirs 3 --head https://x"},
+		{r: curl.Request{Request: &sdk.Request{URL: "https://x", MaxRedirects: -1}}, want: "curl --no-location https://x"},
+		{r: curl.Request{Request: &sdk.Request{Method: "DELETE", URL: "https://x"}}, want: "curl -X DELETE https://x"},
+		{
+			r: curl.Request{Request: &sdk.Request{
+				Method: "POST", URL: "https://x", MaxRedirects: 2, Body: strings.NewReader("a"), Header: sdk.Header{{Name: "Content-Type", Value: "a/b"}},
+			}},
+			want: "curl -L --max-redirs 2 https://x \\\n  -H 'Content-Type: a/b' \\\n  --data-raw a",
+		},
+		{
+			r: curl.Request{
+				Request: &sdk.Request{URL: "https://x", Header: sdk.Header{{Name: "X-Acme", Value: "S1"}}}, Secrets: map[string]string{"S1": "forms"},
+			},
+			want: "curl https://x \\\n  -H 'X-Acme: '\"$TAPPET_SECRET_FORMS\"", notes: 1,
+		},
 		{
 			r: curl.Request{
 				Request: &sdk.Request{Method: "POST", URL: "https://x?key=S1", Header: sdk.Header{{Name: "Authorization", Value: "S1"}, {Name: "X", Value: ""}}, Body: strings.NewReader("it's")},
@@ -169,7 +191,7 @@ func TestPrint(t *testing.T) {
 		},
 		{
 			r:     curl.Request{Request: &sdk.Request{URL: "https://x", Header: sdk.Header{{Name: "cookie", Value: "id=7"}}}},
-			want:  "curl https://x \\\n  -H 'cookie: '\"$TAPPET_SECRET_COOKIE\"",
+			want:  "curl -L https://x \\\n  -H 'cookie: '\"$TAPPET_SECRET_COOKIE\"",
 			notes: 1,
 		},
 		{

@@ -26,6 +26,8 @@ const (
 	setURL
 	setUpload
 	setTimeout
+	follow
+	setRedirects
 	nextRequest
 )
 
@@ -66,6 +68,9 @@ var options = []option{
 	{0, "url", true, setURL, ""},
 	{'T', "upload-file", true, setUpload, ""},
 	{'m', "max-time", true, setTimeout, ""},
+	{'L', "location", false, follow, ""},
+	{0, "follow", false, follow, ""},
+	{0, "max-redirs", true, setRedirects, ""},
 	{':', "next", false, nextRequest, ""},
 
 	{'k', "insecure", false, warned, "certificates are always checked; the server can be told to trust another authority"},
@@ -99,7 +104,6 @@ var options = []option{
 	{0, "socks5", true, warned, networkNote},
 	{0, "socks5-hostname", true, warned, networkNote},
 	{0, "location-trusted", false, warned, "credentials never go to another origin"},
-	{0, "max-redirs", true, warned, "it is left out: the limit is the server's"},
 	{0, "max-filesize", true, warned, "it is left out: the limit is the server's"},
 	{'r', "range", true, warned, "write a Range header"},
 	{'z', "time-cond", true, warned, "write an If-Modified-Since header"},
@@ -125,7 +129,6 @@ var options = []option{
 	{'4', "ipv4", false, ignored, ""},
 	{'6', "ipv6", false, ignored, ""},
 	{0, "keepalive-time", true, ignored, ""},
-	{'L', "location", false, ignored, ""},
 	{'N', "no-buffer", false, ignored, ""},
 	{0, "no-keepalive", false, ignored, ""},
 	{0, "no-progress-meter", false, ignored, ""},

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -63,10 +64,12 @@ func (p *printer) print() error {
 	if method == "" {
 		method = "GET"
 	}
-	head := "curl"
-	if method == "HEAD" {
+	head := "curl" + p.redirects(method)
+	switch {
+	case method == "HEAD":
 		head += " --head"
-	} else if method != "GET" || p.Body != nil {
+	case method == "POST" && p.Body != nil && p.MaxRedirects > 0: // the data say it, and -X would say it of what follows too
+	case method != "GET" || p.Body != nil:
 		head += " -X " + p.quote(method)
 	}
 	url, _, _ := strings.Cut(p.URL, "#")
@@ -107,6 +110,31 @@ func (p *printer) print() error {
 		p.add("-H", "Content-Type:") // else curl says that it is a form
 	}
 	return p.body()
+}
+
+// redirects gives the options that follow as the request does. curl sends headers
+// and a body on to other origins too, so that without a word of the step it is
+// left to whoever runs the command whether redirects are followed.
+func (p *printer) redirects(method string) string {
+	if p.MaxRedirects < 0 {
+		return " --no-location"
+	}
+	var secret []string
+	for _, f := range p.Header {
+		if p.hides(f.Value) && !hidden(f.Name) {
+			secret = append(secret, f.Name)
+		}
+	}
+	switch {
+	case p.MaxRedirects == 0 && (p.Body != nil || method != "GET" && method != "HEAD"):
+		return ""
+	case len(secret) > 0:
+		p.note("no redirects are followed: with -L, curl would send %s on to wherever they lead", strings.Join(secret, ", "))
+		return ""
+	case p.MaxRedirects == 0:
+		return " -L"
+	}
+	return " -L --max-redirs " + strconv.Itoa(p.MaxRedirects)
 }
 
 // body prints the body as data.

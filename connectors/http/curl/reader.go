@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// maxRedirects is the most that a step's redirects may say.
+const maxRedirects = 10
+
 // A reader reads the options of a command.
 type reader struct {
 	words    []word
@@ -29,6 +32,9 @@ type reader struct {
 	user    string
 	hasUser bool
 	timeout string
+	// redirects is how many are followed, "" for what a step does anyway: as
+	// browsers do whose commands are pasted, it follows them without -L too.
+	redirects string
 }
 
 // A field is a header field or a pair; texts may hold marks.
@@ -66,6 +72,9 @@ func (r *reader) read() {
 			o := optionByLong(w.text[2:])
 			if o == nil && strings.HasPrefix(w.text, "--no-") {
 				if base := optionByLong(w.text[5:]); base != nil && !base.arg {
+					if base.what == follow {
+						r.redirects = "0"
+					}
 					continue // it switches off what is off
 				}
 			}
@@ -177,6 +186,20 @@ func (r *reader) take(o *option, name string, arg word) bool {
 			r.fail(arg.at, "%s wants a number of seconds, not %.40q", name, shown(text))
 		} else if d := time.Duration(seconds * float64(time.Second)).Round(time.Millisecond); d > 0 {
 			r.timeout = d.String()
+		}
+	case follow:
+		if r.redirects == "0" {
+			r.redirects = ""
+		}
+	case setRedirects:
+		n, err := strconv.Atoi(text)
+		switch {
+		case err != nil || n < -1:
+			r.fail(arg.at, "%s wants a number of redirects, not %.40q", name, shown(text))
+		case n == -1 || n > maxRedirects:
+			r.warn("%s: it is left out; a step follows at most %d redirects", name, maxRedirects)
+		default:
+			r.redirects = strconv.Itoa(n)
 		}
 	case nextRequest:
 		r.warn("%s: only the first request is read; make a step of each", name)

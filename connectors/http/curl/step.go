@@ -60,6 +60,9 @@ func (b *builder) step() Step {
 	if v := b.headerValues(); v != nil {
 		b.member("headers", v)
 	}
+	if b.redirects != "" {
+		b.member("redirects", []byte(b.redirects))
+	}
 	if s.Use == "http.custom" && c.kind != "" {
 		b.member("body_type", quoted(c.kind))
 		if c.contentType != c.usual {
