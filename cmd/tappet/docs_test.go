@@ -111,6 +111,63 @@ func TestLimitsDocument(t *testing.T) {
 	})
 }
 
+// The defaults of egress.md are those of the flags, which TestLimitsDocument
+// compares with the code, and every flag of egress is there.
+func TestEgressDocument(t *testing.T) {
+	t.Parallel()
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	new(egressSettings).flags(flags)
+	_, table, _ := strings.Cut(readDoc(t, "docs/egress.md"), "## Defaults")
+	table, _, _ = strings.Cut(table, "\n## ")
+	seen := map[string]bool{"egress-allow": true} // the guard's own
+	rules := 0
+	for _, line := range strings.Split(table, "\n") {
+		cells := strings.Split(strings.Trim(line, "| "), " | ")
+		if len(cells) != 3 || !strings.HasPrefix(cells[2], "`--") {
+			continue
+		}
+		want, isQuantity := quantity(cells[1])
+		name := regexp.MustCompile("^[a-z0-9-]+").FindString(strings.TrimPrefix(cells[2], "`--"))
+		f := flags.Lookup(name)
+		switch {
+		case name == "egress-allow":
+			continue
+		case f == nil:
+			t.Errorf("egress.md: there is no flag %q", name)
+			continue
+		case name == "egress-host":
+			rules++
+			for limit, key := range map[string]string{"Concurrency": "concurrency", "Failures": "failures"} {
+				if v := codeLimits(t).values["internal/egress/governor.Limits."+limit]; strings.Contains(cells[2], key) && v.ExactString() != strconv.FormatInt(want, 10) {
+					t.Errorf("egress.md: %s is %s, the code has %s", cells[0], cells[1], v)
+				}
+			}
+		case name == "egress-http2" || f.DefValue == "" || f.DefValue == "[]":
+		case !isQuantity:
+			if f.DefValue != cells[1] {
+				t.Errorf("egress.md: %s is %s, the flag %s has %s", cells[0], cells[1], name, f.DefValue)
+			}
+		default:
+			def, err := strconv.ParseInt(f.DefValue, 10, 64)
+			if d, e := time.ParseDuration(f.DefValue); err != nil && e == nil {
+				def, err = int64(d), nil
+			}
+			if err != nil || def != want {
+				t.Errorf("egress.md: %s is %s, the flag %s has %s", cells[0], cells[1], name, f.DefValue)
+			}
+		}
+		seen[name] = true
+	}
+	if rules != 3 {
+		t.Errorf("egress.md has %d rows of --egress-host, want its concurrency, rate and failures", rules)
+	}
+	flags.VisitAll(func(f *pflag.Flag) {
+		if !seen[f.Name] {
+			t.Errorf("egress.md doesn't have --%s", f.Name)
+		}
+	})
+}
+
 // quantity reads "1 MiB", "10 s", "1,000"; false for words.
 func quantity(s string) (int64, bool) {
 	number, unit, _ := strings.Cut(s, " ")

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tappet-dev/tappet/connectors/http"
 	"github.com/tappet-dev/tappet/engine"
 	"github.com/tappet-dev/tappet/plugins"
 	"github.com/tappet-dev/tappet/plugins/oci"
@@ -26,6 +27,15 @@ func newRegistry(p *plugins.Catalogue) *registry {
 		r.builtin[c.Name] = engine.Connector{Connector: &c, Origin: "builtin"}
 	}
 	return r
+}
+
+// parses sets the most bytes of a response that the connector http parses.
+func (r *registry) parses(most int64) {
+	if c, ok := r.builtin["http"]; ok {
+		limited := http.NewLimited(http.Limits{Memory: most})
+		c.Connector = &limited
+		r.builtin["http"] = c
+	}
 }
 
 // names lists the built-in connectors: no plugin may take them.

@@ -184,6 +184,7 @@ func open(ctx context.Context, s settings, log *slog.Logger) (p *parts, err erro
 		return p, err
 	}
 	p.registry = newRegistry(p.plugins)
+	p.registry.parses(s.egress.limits.ResponseBody)
 	p.registry.images, p.images = newImages(allow, s.registryAuth)
 	if err := p.credentials(ctx, s, log); err != nil {
 		return p, err

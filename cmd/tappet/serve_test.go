@@ -81,6 +81,8 @@ func TestUsageErrors(t *testing.T) {
 	for want, args := range map[string][]string{
 		"unknown flag: --dtaa":                   {"serve", "--dtaa", "x"},
 		"--drain must be more than 0":            {"serve", "--drain", "0s"},
+		"--limits-connect must be more than 0":   {"serve", "--limits-connect", "0s"},
+		"--limits-redirects must be 0 or more":   {"serve", "--limits-redirects", "-1"},
 		"--log-level \"loud\": use debug":        {"serve", "--log-level", "loud"},
 		"--log-format \"xml\": use text or json": {"serve", "--log-format", "xml"},
 	} {

@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -142,14 +144,16 @@ func (s *settings) check() error {
 			return usageError{err}
 		}
 	}
-	for name, v := range map[string]int64{
+	positive := s.egress.positive()
+	maps.Copy(positive, map[string]int64{
 		"limits-open-runs": int64(s.openRuns), "limits-open-runs-graph": int64(s.graphRuns), "limits-hook-body": s.hookBody, "limits-hook-bodies": s.hookBodies,
 		"limits-hook-stream": s.hookStream, "limits-hook-pace": s.hookPace, "limits-file-bytes": s.fileBytes, "limits-event-bytes": int64(s.eventBytes),
 		"limits-output-bytes": int64(s.outputBytes), "limits-hook-wait": int64(s.hookWait), "limits-call-timeout": int64(s.callTimeout), "prove-every": int64(s.proveEvery), "test-every": int64(s.testEvery),
-		"drain": int64(s.drain), "limits-response-file": s.egress.responseFile, "limits-request-body": s.requestBody, "limits-read-timeout": int64(s.readTimeout),
+		"drain": int64(s.drain), "limits-request-body": s.requestBody, "limits-read-timeout": int64(s.readTimeout),
 		"limits-wait": int64(s.wait), "limits-event-depth": int64(s.eventDepth),
-	} {
-		if v <= 0 {
+	})
+	for _, name := range slices.Sorted(maps.Keys(positive)) {
+		if positive[name] <= 0 {
 			return usageError{fmt.Errorf("--%s must be more than 0", name)}
 		}
 	}

@@ -153,7 +153,7 @@ func TestFilesHaveMoreTime(t *testing.T) {
 		{sdk.Request{Size: -1}, time.Hour},
 		{sdk.Request{MaxResponse: 2 << 30}, 5 * time.Minute}, // until it turns out to be large
 	} {
-		if got := c.whole(&tt.r); got != tt.want {
+		if got := c.whole(&tt.r).Duration; got != tt.want {
 			t.Errorf("%+v: %s, want %s", tt.r, got, tt.want)
 		}
 	}
@@ -177,9 +177,10 @@ func TestABodyThatTurnsOutToBeAFileHasMoreTime(t *testing.T) {
 	for large, want := range map[int64]time.Duration{100: time.Hour, 1000: 5 * time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
 			begun := time.Now()
-			ctx, w := newWatch(t.Context(), 5*time.Minute, time.Minute)
+			l := Limits{}.withDefaults()
+			ctx, w := newWatch(t.Context(), &l, l.whole())
 			defer w.stop()
-			r := wire{raw: trickle{}, w: w, limit: 1 << 20, large: large, longer: time.Hour}
+			r := wire{raw: trickle{}, w: w, limit: bound{bytes: 1 << 20}, large: large}
 			for ctx.Err() == nil {
 				if _, err := r.Read(make([]byte, 1)); err != nil {
 					t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/net/proxy"
+
+	"github.com/tappet-dev/tappet/sdk"
 )
 
 // A Capture is the HTTP that crossed the wire for one call, taken inside TLS.
@@ -149,6 +152,9 @@ func (c *Client) handshake(ctx context.Context, conn net.Conn, addr string, x *e
 	secure := tls.Client(conn, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = sdk.Errorf(sdk.Timeout, "the TLS handshake took longer than %s: %w", c.limits.tls(), err)
+		}
 		return nil, err
 	}
 	x.note(func(now time.Time) { x.x.TLS += now.Sub(begun) })

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -30,7 +31,7 @@ func classify(err error, w *watch) error {
 	if errors.As(err, &e) {
 		return err
 	}
-	return &sdk.Error{Kind: kindOf(err), Err: err}
+	return &sdk.Error{Kind: kindOf(err), Err: explain(err, w.limits)}
 }
 
 // callersDeadline is the cause of a timeout that isn't of Limits: the caller may
@@ -63,8 +64,7 @@ func kindOf(err error) sdk.Kind {
 	if errors.As(err, &verify) || errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &hostname) {
 		return sdk.Failed
 	}
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
+	if isTimeout(err) {
 		return sdk.Timeout
 	}
 	for _, cut := range []error{
@@ -80,12 +80,60 @@ func kindOf(err error) sdk.Kind {
 		return sdk.Unavailable
 	}
 	// The transport has no types for these.
-	switch text := err.Error(); {
-	case strings.Contains(text, "response headers exceeded"):
+	text := err.Error()
+	if isHeaderTooLarge(text) {
 		return sdk.TooLarge
-	case strings.Contains(text, "server closed idle connection"), strings.Contains(text, "connection lost"),
-		strings.Contains(text, "stream error:"), strings.Contains(text, "GOAWAY"):
-		return sdk.Unavailable
+	}
+	var stream streamError
+	if errors.As(err, &stream) {
+		// What the service has reset it may answer another time; what it has sent
+		// against the protocol isn't HTTP.
+		if stream.Cause != nil && stream.Cause.Error() == "received from peer" {
+			return sdk.Unavailable
+		}
+		return sdk.Failed
+	}
+	for _, cut := range []string{
+		"server closed idle connection", "connection lost", "GOAWAY", "client conn is closed", "client conn not usable",
+		"received from peer", // of a stream whose request can't be sent again
+	} {
+		if strings.Contains(text, cut) {
+			return sdk.Unavailable
+		}
 	}
 	return sdk.Failed
+}
+
+// streamError is that of HTTP/2, which net/http gives to errors.As by the names
+// of its fields.
+type streamError struct {
+	StreamID, Code uint32
+	Cause          error
+}
+
+// Error implements error.
+func (e streamError) Error() string { return fmt.Sprintf("stream %d: %d", e.StreamID, e.Code) }
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// isHeaderTooLarge knows the errors of HTTP/1.1 and of HTTP/2.
+func isHeaderTooLarge(text string) bool {
+	return strings.Contains(text, "response headers exceeded") || strings.Contains(text, "response header list larger")
+}
+
+// explain adds to an error of the transport the limit that it is about.
+func explain(err error, l *Limits) error {
+	switch text := err.Error(); {
+	case isHeaderTooLarge(text):
+		return fmt.Errorf("%w: its limit is %d bytes (limits.response_header)", err, l.ResponseHeader)
+	case !isTimeout(err):
+	case strings.Contains(text, "TLS handshake timeout"):
+		return fmt.Errorf("%w: it took longer than %s", err, l.tls())
+	case strings.Contains(text, "timeout awaiting response headers"):
+		return fmt.Errorf("%w: it took longer than %s", err, l.firstByte())
+	}
+	return err
 }

@@ -2,6 +2,7 @@ package egress
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/tappet-dev/tappet/sdk"
 )
@@ -140,5 +142,37 @@ func TestSec01_RebindingNameThroughRedirectsAndRetries(t *testing.T) {
 		if reached.Load() != tt.hits || dials == 0 {
 			t.Errorf("%s: %d requests came inside, want %d, after %d dials", tt.name, reached.Load(), tt.hits, dials)
 		}
+	}
+}
+
+// A host that takes no connection, since its queue is full, costs the time of
+// connecting and no more.
+func TestConnectingEndsWithItsLimit(t *testing.T) {
+	t.Parallel()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	sa, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", sa.(*syscall.SockaddrInet4).Port)
+	for full := false; !full; { // nobody accepts: the kernel queues a connection or two
+		conn, err := net.DialTimeout("tcp", address, 100*time.Millisecond)
+		if full = err != nil; !full {
+			t.Cleanup(func() { _ = conn.Close() })
+		}
+	}
+	c := newClientFor(t, Limits{Connect: 50 * time.Millisecond})
+	ctx, cancel := context.WithTimeout(t.Context(), generous)
+	defer cancel()
+	_, _, x, err := fetch(ctx, c, &sdk.Request{URL: "http://" + address})
+	if sdk.KindOf(err) != sdk.Timeout || !strings.Contains(err.Error(), "its limit of 50ms (limits.connect)") || x[0].Kind != sdk.Timeout || x[0].Remote != "" {
+		t.Errorf("%v, recorded as %+v; kind timeout is wanted, naming limits.connect", err, x)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -83,8 +84,9 @@ type Limits struct {
 	// Captured bounds what is kept of each direction of a call that is captured,
 	// in bytes; 1 MiB.
 	Captured int
-	// Redirects is how many redirects are followed; 10. Negative: none is, and
-	// the redirect is the response.
+	// Redirects is how many redirects are followed, of a request that doesn't want
+	// fewer (sdk.Request.MaxRedirects); 10. Negative: none is, and the redirect is
+	// the response.
 	Redirects int
 	// Idle is how many unused connections are kept in all; 1,024.
 	Idle int
@@ -118,6 +120,22 @@ func set[T comparable](v *T, def T) {
 		*v = def
 	}
 }
+
+// A span is a limit of time, and the setting that gives it.
+type span struct {
+	time.Duration
+	setting string
+}
+
+// String names the limit, as the end of a message.
+func (s span) String() string { return fmt.Sprintf("its limit of %s (%s)", s.Duration, s.setting) }
+
+func (l *Limits) connect() span   { return span{l.Connect, "limits.connect"} }
+func (l *Limits) tls() span       { return span{l.TLS, "limits.tls"} }
+func (l *Limits) firstByte() span { return span{l.FirstByte, "limits.first_byte"} }
+func (l *Limits) idleRead() span  { return span{l.IdleRead, "limits.idle_read"} }
+func (l *Limits) whole() span     { return span{l.Whole, "limits.exchange"} }
+func (l *Limits) wholeFile() span { return span{l.WholeFile, "limits.exchange_file"} }
 
 // A Client sends requests. It is safe for concurrent use, and its connections
 // are shared by all of them.
@@ -187,7 +205,12 @@ func (c *Client) newTransport() *http.Transport {
 
 // dial connects to an address, after the guard has let it pass.
 func (c *Client) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	return c.dialer.DialContext(traceDial(ctx), network, addr)
+	begun := time.Now()
+	conn, err := c.dialer.DialContext(traceDial(ctx), network, addr)
+	if err != nil && isTimeout(err) && time.Since(begun) >= c.limits.Connect {
+		return nil, sdk.Errorf(sdk.Timeout, "resolving and connecting took longer than %s: %w", c.limits.connect(), err)
+	}
+	return conn, err
 }
 
 // Close closes the connections that nobody uses. Calls under way go on.
@@ -231,7 +254,8 @@ func (c *Client) Do(ctx context.Context, r *sdk.Request, rec func(Exchange)) (*s
 // its kind:
 //
 //	invalid       the request can't be sent as it is; nothing was sent
-//	denied        the guard or the proxy refuses the address
+//	denied        the guard or the proxy refuses the address, or a redirect would
+//	              take the body to another site
 //	not_found     the name doesn't exist
 //	rate_limited  its turn comes too late; nothing was sent, and RetryAfter says when
 //	unavailable   refused, reset, unreachable, cut off, DNS fails for now; with
@@ -254,7 +278,7 @@ func (c *Client) Send(ctx context.Context, r *sdk.Request, call Call) (*sdk.Resp
 	if err := c.acquire(ctx, out, x); err != nil {
 		return nil, x.fail(err)
 	}
-	ctx, w := newWatch(ctx, c.whole(r), c.limits.IdleRead)
+	ctx, w := newWatch(ctx, &c.limits, c.whole(r))
 	transport := c.transportOf(call)
 	if call.Capture != nil {
 		transport = c.capturing(x)
@@ -289,9 +313,9 @@ func (c *Client) acquire(ctx context.Context, out *outgoing, x *exchange) error 
 
 // whole is the time that a call has, unless its response turns out to be a
 // file's.
-func (c *Client) whole(r *sdk.Request) time.Duration {
+func (c *Client) whole(r *sdk.Request) span {
 	if r.Size > c.limits.ResponseBody || r.Size < 0 {
-		return c.limits.WholeFile
+		return c.limits.wholeFile()
 	}
-	return c.limits.Whole
+	return c.limits.whole()
 }

@@ -169,7 +169,7 @@ func (out *outgoing) setHeader(h sdk.Header, limit int) error {
 			return fmt.Errorf("%s: the value has the control character 0x%02x at byte %d", name, h[i].Value[j], j)
 		}
 		if size += len(name) + len(h[i].Value) + 4; size > limit {
-			return fmt.Errorf("it has more than %d bytes", limit)
+			return fmt.Errorf("it has more than %d bytes (limits.request_header)", limit)
 		}
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		switch {

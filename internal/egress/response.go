@@ -8,23 +8,19 @@ import (
 	"sort"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/tappet-dev/tappet/sdk"
 )
 
 // response makes the caller's response; from here on the body ends the exchange.
 func (c *Client) response(resp *http.Response, r *sdk.Request, x *exchange, w *watch) *sdk.Response {
-	limit := c.limits.ResponseBody
-	if r.MaxResponse > 0 {
-		limit = min(r.MaxResponse, c.limits.ResponseFile)
-	}
+	limit := c.most(r)
 	out := &sdk.Response{Status: resp.StatusCode, Size: resp.ContentLength}
-	b := &body{wire: wire{raw: resp.Body, w: w, limit: limit, large: c.limits.ResponseBody, longer: c.limits.WholeFile}, size: resp.ContentLength, x: x, left: limit}
+	b := &body{wire: wire{raw: resp.Body, w: w, limit: limit, large: c.limits.ResponseBody}, size: resp.ContentLength, x: x, left: limit.bytes}
 	b.decoded = &b.wire
 	if resp.Request.Method != http.MethodHead && resp.ContentLength != 0 {
-		if resp.ContentLength > limit {
-			b.err = tooLarge(limit)
+		if resp.ContentLength > limit.bytes {
+			b.err = limit.passed()
 		}
 		switch coding := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); coding {
 		case "gzip", "x-gzip", "deflate", "br", "zstd":
@@ -58,19 +54,41 @@ func fields(h http.Header) sdk.Header {
 	return list
 }
 
-func tooLarge(limit int64) error {
-	return sdk.Errorf(sdk.TooLarge, "the response's body is larger than its limit of %d bytes", limit)
+// A bound is how large a response's body may be, and the setting that says so;
+// "" for the caller.
+type bound struct {
+	bytes   int64
+	setting string
+}
+
+// most is the bound of the response to a request.
+func (c *Client) most(r *sdk.Request) bound {
+	switch {
+	case r.MaxResponse <= 0:
+		return bound{c.limits.ResponseBody, "limits.response_body"}
+	case r.MaxResponse < c.limits.ResponseFile:
+		return bound{r.MaxResponse, ""}
+	}
+	return bound{c.limits.ResponseFile, "limits.response_file"}
+}
+
+// passed is the error of a larger body.
+func (b bound) passed() error {
+	setting := b.setting
+	if setting != "" {
+		setting = " (" + setting + ")"
+	}
+	return sdk.Errorf(sdk.TooLarge, "the response's body is larger than its limit of %d bytes%s", b.bytes, setting)
 }
 
 // wire is a body as it comes from the connection: timed, counted, limited.
 type wire struct {
 	raw      io.ReadCloser
 	w        *watch
-	limit    int64
+	limit    bound
 	received int64
-	// Of more bytes than large it is a file's body, and the call may take longer.
-	large  int64
-	longer time.Duration
+	// large is of how many bytes it is a file's body, and the call may take longer.
+	large int64
 }
 
 func (r *wire) Read(p []byte) (int, error) {
@@ -78,12 +96,12 @@ func (r *wire) Read(p []byte) (int, error) {
 	n, err := r.raw.Read(p)
 	r.w.rest()
 	if before := r.received; before <= r.large && before+int64(n) > r.large {
-		r.w.extend(r.longer)
+		r.w.extend(r.w.limits.wholeFile())
 	}
 	r.received += int64(n)
 	switch {
-	case err == nil && r.received > r.limit:
-		return n, tooLarge(r.limit)
+	case err == nil && r.received > r.limit.bytes:
+		return n, r.limit.passed()
 	case err == nil || err == io.EOF:
 		return n, err
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -127,7 +145,7 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	n, err := b.decoded.Read(p)
 	if int64(n) > b.left {
-		n, err = int(b.left), tooLarge(b.wire.limit)
+		n, err = int(b.left), b.wire.limit.passed()
 	}
 	b.left -= int64(n)
 	if err != nil {

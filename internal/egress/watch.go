@@ -3,6 +3,7 @@ package egress
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,8 +11,8 @@ import (
 
 // The reasons for which a watch ends a call.
 var (
-	errWhole = errors.New("the call took longer than its limit")
-	errIdle  = errors.New("the response's body stood still for longer than its limit")
+	errWhole = errors.New("the call took longer than")
+	errIdle  = errors.New("the response's body stood still for longer than")
 	errDrain = errors.New("the rest of the response's body didn't come in time")
 )
 
@@ -20,23 +21,24 @@ var (
 // the timer, when it fires, looks whether anything is due. Arming a timer for
 // each wait would cost more than the wait.
 type watch struct {
+	limits  *Limits
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	mu      sync.Mutex // holds timer and its settings
 	timer   *time.Timer
 	begun   time.Time
-	whole   time.Duration
-	idle    time.Duration
+	whole   span
+	idle    span
 	waiting atomic.Int64 // since begun, when the wait for the body began; 0: none has
 	closing bool
 }
 
 // newWatch starts the time of a call.
-func newWatch(ctx context.Context, whole, idle time.Duration) (context.Context, *watch) {
-	w := &watch{begun: time.Now(), whole: whole, idle: idle}
+func newWatch(ctx context.Context, l *Limits, whole span) (context.Context, *watch) {
+	w := &watch{limits: l, begun: time.Now(), whole: whole, idle: l.idleRead()}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	w.mu.Lock() // the timer may fire before it is stored
-	w.timer = time.AfterFunc(min(w.whole, w.idle), w.expire)
+	w.timer = time.AfterFunc(min(w.whole.Duration, w.idle.Duration), w.expire)
 	w.mu.Unlock()
 	return w.ctx, w
 }
@@ -54,19 +56,19 @@ func (w *watch) expire() {
 		w.cancel(errDrain)
 		return
 	}
-	if now >= w.whole {
-		w.cancel(errWhole)
+	if now >= w.whole.Duration {
+		w.cancel(fmt.Errorf("%w %s", errWhole, w.whole))
 		return
 	}
-	next := w.whole - now
+	next := w.whole.Duration - now
 	if since := time.Duration(w.waiting.Load()); since > 0 {
-		if now-since >= w.idle {
-			w.cancel(errIdle)
+		if now-since >= w.idle.Duration {
+			w.cancel(fmt.Errorf("%w %s", errIdle, w.idle))
 			return
 		}
-		next = min(next, w.idle-(now-since))
+		next = min(next, w.idle.Duration-(now-since))
 	} else {
-		next = min(next, w.idle)
+		next = min(next, w.idle.Duration)
 	}
 	w.timer.Reset(next)
 }
@@ -78,10 +80,12 @@ func (w *watch) wait() { w.waiting.Store(int64(max(time.Since(w.begun), 1))) }
 func (w *watch) rest() { w.waiting.Store(0) }
 
 // extend gives the whole call more time.
-func (w *watch) extend(whole time.Duration) {
+func (w *watch) extend(whole span) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.whole = max(w.whole, whole)
+	if whole.Duration > w.whole.Duration {
+		w.whole = whole
+	}
 }
 
 // drain bounds the time in which the rest of a body may come.

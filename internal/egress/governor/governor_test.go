@@ -359,11 +359,11 @@ func TestWaitsEnd(t *testing.T) {
 		}
 		synctest.Wait()
 		_, err := g.Acquire(t.Context(), key(), 1, nil)
-		wantError(t, err, sdk.RateLimited, time.Second, "3 calls wait for api.example.com:443, the most that may")
+		wantError(t, err, sdk.RateLimited, time.Second, "3 calls wait for api.example.com:443, the most that may (limits.host_waiting)")
 		cancel()
 		wantError(t, <-errs, sdk.Cancelled, 0, "canceled")
 		wantError(t, <-errs, sdk.Timeout, 0, "deadline")
-		wantError(t, <-errs, sdk.RateLimited, time.Second, "it has waited for 1m0s")
+		wantError(t, <-errs, sdk.RateLimited, time.Second, "it has waited for 1m0s to call api.example.com:443 (concurrency), which is its limit (limits.host_wait)")
 		_, err = g.Acquire(ctx, key(), 1, nil)
 		wantError(t, err, sdk.Cancelled, 0, "canceled")
 		if v := g.Hosts(); v[0].Waiting != 0 || v[0].Active != 1 {

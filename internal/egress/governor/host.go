@@ -148,7 +148,7 @@ func (h *host) begin(now time.Time) Slot {
 // enqueue lets a call wait, unless it is sure that its turn comes too late.
 func (h *host) enqueue(now, at, deadline time.Time, why Why, group int64) (*waiter, error) {
 	if h.queue.len >= h.limits.Waiting {
-		return nil, later(sdk.RateLimited, now, now.Add(time.Second), "%d calls wait for %s, the most that may", h.queue.len, h.key)
+		return nil, later(sdk.RateLimited, now, now.Add(time.Second), "%d calls wait for %s, the most that may (limits.host_waiting)", h.queue.len, h.key)
 	}
 	if why == "" { // there is room, and somebody is before it
 		why = Concurrency
@@ -258,7 +258,7 @@ func (h *host) wait(ctx context.Context, w *waiter, begun time.Time, waiting fun
 			over = ended(ctx)
 		case <-timer.C:
 			now := time.Now()
-			over = later(sdk.RateLimited, now, now.Add(time.Second), "it has waited for %s to call %s (%s), which is its limit", h.limits.Wait, h.key, why)
+			over = later(sdk.RateLimited, now, now.Add(time.Second), "it has waited for %s to call %s (%s), which is its limit (limits.host_wait)", h.limits.Wait, h.key, why)
 		}
 		h.mu.Lock()
 		if w.settled { // at the same moment: the slot isn't wanted any more
