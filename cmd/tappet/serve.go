@@ -65,6 +65,7 @@ func serve(ctx context.Context, s settings, out io.Writer) (err error) {
 		return err
 	}
 	slog.SetDefault(log)
+	slog.SetLogLoggerLevel(slog.LevelDebug) // of package log: a service can have net/http print without end
 	ballast := make([]byte, heapFloor)
 	defer runtime.KeepAlive(ballast)
 	var demo *receiver

@@ -84,18 +84,9 @@ func kindOf(err error) sdk.Kind {
 	if isHeaderTooLarge(text) {
 		return sdk.TooLarge
 	}
-	var stream streamError
-	if errors.As(err, &stream) {
-		// What the service has reset it may answer another time; what it has sent
-		// against the protocol isn't HTTP.
-		if stream.Cause != nil && stream.Cause.Error() == "received from peer" {
-			return sdk.Unavailable
-		}
-		return sdk.Failed
-	}
 	for _, cut := range []string{
 		"server closed idle connection", "connection lost", "GOAWAY", "client conn is closed", "client conn not usable",
-		"received from peer", // of a stream whose request can't be sent again
+		"received from peer", // a stream of HTTP/2 that was reset; what we reset, since it wasn't HTTP, is another error
 	} {
 		if strings.Contains(text, cut) {
 			return sdk.Unavailable
@@ -104,16 +95,6 @@ func kindOf(err error) sdk.Kind {
 	return sdk.Failed
 }
 
-// streamError is that of HTTP/2, which net/http gives to errors.As by the names
-// of its fields.
-type streamError struct {
-	StreamID, Code uint32
-	Cause          error
-}
-
-// Error implements error.
-func (e streamError) Error() string { return fmt.Sprintf("stream %d: %d", e.StreamID, e.Code) }
-
 func isTimeout(err error) bool {
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()
@@ -121,7 +102,8 @@ func isTimeout(err error) bool {
 
 // isHeaderTooLarge knows the errors of HTTP/1.1 and of HTTP/2.
 func isHeaderTooLarge(text string) bool {
-	return strings.Contains(text, "response headers exceeded") || strings.Contains(text, "response header list larger")
+	return strings.Contains(text, "response headers exceeded") || strings.Contains(text, "response header list larger") ||
+		strings.Contains(text, "header list too large")
 }
 
 // explain adds to an error of the transport the limit that it is about.
