@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tappet-dev/tappet/plugins/internal/guest"
+	"github.com/tappet-dev/tappet/plugins/internal/guest/hostile"
 	"github.com/tappet-dev/tappet/plugins/wasm"
 	"github.com/tappet-dev/tappet/sdk"
 )
@@ -56,7 +58,7 @@ func TestCompilerSharesItsCache(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for range 2 {
-		m, err := newCompiler(t, dir, wasm.Limits{}).Load(t.Context(), plugin("").Bytes(), nil)
+		m, err := newCompiler(t, dir, wasm.Limits{}).Load(t.Context(), hostile.Calling("").Bytes(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +74,7 @@ func TestCompilerSharesItsCache(t *testing.T) {
 func TestCompilerTellsOfAnInvalidModule(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	_, err := newCompiler(t, dir, wasm.Limits{}).Load(t.Context(), plugin("\x1a").Bytes(), nil)
+	_, err := newCompiler(t, dir, wasm.Limits{}).Load(t.Context(), hostile.Calling("\x1a").Bytes(), nil)
 	if sdk.KindOf(err) != sdk.Invalid || !strings.Contains(fmt.Sprint(err), "compile the module: invalid function") {
 		t.Errorf("%v", err)
 	}
@@ -83,8 +85,8 @@ func TestCompilerTellsOfAnInvalidModule(t *testing.T) {
 
 // bomb is a module within the limits of a scan that takes long to compile.
 func bomb() []byte {
-	f := "\x01" + u(900) + "\x7f" + strings.Repeat("\x03\x40\x20\x00\x20\x01\x6a\x22\x02\x21\x01\x20\x02\x0d\x00\x0b", 2000) + "\x0b"
-	return guest.Module{More: many(f, 300), Start: []byte("")}.Bytes()
+	f := "\x01\x84\x07\x7f" + strings.Repeat("\x03\x40\x20\x00\x20\x01\x6a\x22\x02\x21\x01\x20\x02\x0d\x00\x0b", 2000) + "\x0b"
+	return guest.Module{More: slices.Repeat([][]byte{[]byte(f)}, 300), Start: []byte("")}.Bytes()
 }
 
 func TestCompilerIsStopped(t *testing.T) {

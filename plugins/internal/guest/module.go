@@ -16,6 +16,8 @@ type Module struct {
 	Locals []byte
 	// More are further functions of type () → (), from index 2 on, with locals.
 	More [][]byte
+	// Data are the segments of data; nil is Frames.
+	Data []string
 	// Sections replace whole sections by their id; nil leaves one out.
 	Sections map[byte][]byte
 }
@@ -40,6 +42,15 @@ func Vector(items ...string) []byte {
 // Name writes a string with its length.
 func Name(s string) string { return string(binary.AppendUvarint(nil, uint64(len(s)))) + s }
 
+// Frames are the segments of data with the frames of Ready, at 0 and with its ABI,
+// and Return, at 8, or those of Data.
+func (m Module) Frames() []string {
+	if m.Data != nil {
+		return slices.Clone(m.Data)
+	}
+	return []string{"\x00\x41\x00\x0b" + Name("\x08\x40\x10\x01"), "\x00\x41\x08\x0b" + Name("\x08\x41")}
+}
+
 // Bytes writes the module.
 func (m Module) Bytes() []byte {
 	functions, code := []string{"\x00"}, []string{Name(string(slices.Concat(orEmpty(m.Locals), m.Start, []byte{0x0b})))}
@@ -49,14 +60,13 @@ func (m Module) Bytes() []byte {
 	}
 	sections := map[byte][]byte{
 		// 0 is () → (), 1 that of swap, fd_write and poll_oneoff, 2 that of random_get.
-		1: Vector("\x60\x00\x00", "\x60\x04\x7f\x7f\x7f\x7f\x01\x7f", "\x60\x02\x7f\x7f\x01\x7f"),
-		2: Vector(Name("tappet_1") + Name("swap") + "\x00\x01"),
-		3: Vector(functions...),
-		5: Vector("\x00\x02"),
-		7: Vector(Name("memory")+"\x02\x00", Name("_start")+"\x00\x01"),
-		// The frames of Ready, with its ABI, and Return.
+		1:  Vector("\x60\x00\x00", "\x60\x04\x7f\x7f\x7f\x7f\x01\x7f", "\x60\x02\x7f\x7f\x01\x7f"),
+		2:  Vector(Name("tappet_1") + Name("swap") + "\x00\x01"),
+		3:  Vector(functions...),
+		5:  Vector("\x00\x02"),
+		7:  Vector(Name("memory")+"\x02\x00", Name("_start")+"\x00\x01"),
 		10: Vector(code...),
-		11: Vector("\x00\x41\x00\x0b"+Name("\x08\x40\x10\x01"), "\x00\x41\x08\x0b"+Name("\x08\x41")),
+		11: Vector(m.Frames()...),
 	}
 	maps.Copy(sections, m.Sections)
 	out := []byte("\x00asm\x01\x00\x00\x00")
