@@ -29,7 +29,7 @@ func TestReadManifest(t *testing.T) {
 		`{"name":"p","actions":[{"name":"a","input":{"type":"object","properties":{"x":7},"required":1}}]}`: `actions[0].input.properties.x: not a JSON Schema: an object, true or false is wanted; actions[0].input.required: must be a list of names`,
 		`{"name":"p","needs":{"secrets":["","api-key","Big"]},"triggers":[{"name":"t","kind":"manual"}]}`:   `needs.secrets[0]: "" is not the name of a secret: a-z first, then a-z, 0-9, _ and -, at most 64; needs.secrets[2]: "Big"`,
 		of(`{"pattern":"(a"}`):                           `actions[0].output.pattern: "(a" is no regular expression`,
-		of(`{"pattern":"a{999}b{999}c{999}"}`):                 "instructions, 2000 are allowed",
+		of(`{"pattern":"a{999}b{999}c{999}"}`):           "instructions, 2000 are allowed",
 		of(`{"patternProperties":{"(?=a)":true}}`):       `actions[0].output.patternProperties: "(?=a)" is no regular expression`,
 		of(`{"items":{"$ref":"#/$defs/none"}}`):          `actions[0].output.items.$ref: "#/$defs/none" leads to no schema in this one`,
 		of(`{"$ref":"https://example.com/schema.json"}`): `leads to no schema in this one`,
