@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -28,12 +30,6 @@ func TestSec01_ControlWithoutTheGuardTheSameAddressesAreConnectedTo(t *testing.T
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits.Add(1) }))
 	defer s.Close()
 	port := s.Listener.Addr().(*net.TCPAddr).Port
-	noIPv6 := false
-	if fd, err := syscall.Socket(syscall.AF_INET6, syscall.SOCK_STREAM, 0); err != nil {
-		noIPv6 = true
-	} else {
-		_ = syscall.Close(fd)
-	}
 
 	guarded, control := newGuard(nil), newGuard(everything(t))
 	through := func(g *guard) *Client {
@@ -49,7 +45,7 @@ func TestSec01_ControlWithoutTheGuardTheSameAddressesAreConnectedTo(t *testing.T
 		})
 	}
 	for _, host := range hostile() {
-		if noIPv6 && strings.Contains(host, ":") {
+		if noIPv6() && strings.Contains(host, ":") {
 			continue // this machine has no socket to connect with
 		}
 		url := "http://" + host + ":7/"
@@ -143,6 +139,93 @@ func TestSec01_RebindingNameThroughRedirectsAndRetries(t *testing.T) {
 			t.Errorf("%s: %d requests came inside, want %d, after %d dials", tt.name, reached.Load(), tt.hits, dials)
 		}
 	}
+}
+
+// Of the addresses that a name has, each is judged: one that is public is
+// connected to, and no other, wherever it stands in the answer and whatever leads
+// there. The control is the same without the guard. What is connected to is a
+// listener of ours, as above.
+func TestSec01_EveryAnswerOfTheNameServerIsJudged(t *testing.T) {
+	t.Parallel()
+	var hits atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "close")
+		hits.Add(1)
+	}))
+	defer s.Close()
+	port := s.Listener.Addr().(*net.TCPAddr).Port
+	dns := newZone(t, map[string][]string{
+		"one.test":     {"93.184.216.34"},
+		"first.test":   {"127.0.0.1", "93.184.216.34"},
+		"last.test":    {"93.184.216.34", "10.0.0.1", "169.254.169.254"},
+		"inside.test":  {"10.0.0.1", "127.0.0.1", "169.254.169.254", "100.64.0.1"},
+		"six.test":     {"::1", "fd00::1", "fe80::1"},
+		"both.test":    {"93.184.216.34", "::1", "fd00:ec2::254"},
+		"mapped.test":  {"::ffff:127.0.0.1", "::ffff:10.0.0.1"},
+		"nat64.test":   {"64:ff9b::7f00:1", "64:ff9b:1::1"},
+		"6to4.test":    {"2002:7f00:1::1"},
+		"alias.test":   {"alias2.test"},
+		"alias2.test":  {"alias3.test"},
+		"alias3.test":  {"inside.test"},
+		"public.test":  {"public2.test"},
+		"public2.test": {"first.test"},
+	})
+	guarded, control := newGuard(nil), newGuard(everything(t))
+	for name, inside := range map[string]bool{ // whether all its addresses are
+		"one.test": false, "first.test": false, "last.test": false, "both.test": false, "public.test": false,
+		"inside.test": true, "six.test": true, "mapped.test": true, "nat64.test": true, "6to4.test": true, "alias.test": true,
+	} {
+		if noIPv6() && (name == "six.test" || name == "nat64.test" || name == "6to4.test") {
+			continue // this machine has no socket to connect with
+		}
+		for _, g := range []*guard{guarded, control} {
+			hits.Store(0)
+			var mu sync.Mutex
+			var dialled []string // what the guard has let pass
+			c := newClient(Options{}, Limits{}.withDefaults(), g, &net.Dialer{
+				Timeout: generous, Resolver: dns.resolver, FallbackDelay: -1,
+				ControlContext: func(ctx context.Context, network, address string, raw syscall.RawConn) error {
+					if err := g.control(ctx, network, address, raw); err != nil {
+						return err
+					}
+					mu.Lock()
+					dialled = append(dialled, address)
+					mu.Unlock()
+					return connect(raw, network, port)
+				},
+			})
+			_, _, x, err := fetch(t.Context(), c, &sdk.Request{URL: "http://" + name + ":7/"})
+			c.Close()
+			switch {
+			case g == guarded && inside:
+				if sdk.KindOf(err) != sdk.Denied || len(dialled) > 0 || hits.Load() != 0 {
+					t.Errorf("%s: %v, connected to %q; kind denied is wanted", name, err, dialled)
+				}
+			case g == guarded:
+				if err != nil || !slices.Equal(dialled, []string{"93.184.216.34:7"}) || hits.Load() != 1 {
+					t.Errorf("%s: %v, connected to %q; its public address alone is wanted", name, err, dialled)
+				}
+			case err != nil || hits.Load() != 1 || inside && len(dialled) == 0:
+				t.Errorf("%s without the guard: %v, connected to %q; it proves nothing", name, err, dialled)
+			}
+			if len(x) != 1 || x[0].DNS <= 0 {
+				t.Errorf("%s: exchanges %+v, want one with the time of the name server", name, x)
+			}
+		}
+	}
+	// Who gives an address has asked no name server.
+	if _, _, x, err := fetch(t.Context(), newClientFor(t, Limits{}), &sdk.Request{URL: s.URL}); err != nil || x[0].DNS != 0 {
+		t.Errorf("%v, %+v", err, x)
+	}
+}
+
+// noIPv6 says whether this machine has no sockets of IPv6.
+func noIPv6() bool {
+	fd, err := syscall.Socket(syscall.AF_INET6, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		_ = syscall.Close(fd)
+	}
+	return err != nil
 }
 
 // A host that takes no connection, since its queue is full, costs the time of

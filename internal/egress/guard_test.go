@@ -198,22 +198,33 @@ func itoa(n uint16) string {
 	return netip.AddrPortFrom(netip.IPv4Unspecified(), n).String()[len("0.0.0.0:"):]
 }
 
-// nameServer answers every question for an A record with one address.
+// nameServer answers questions for addresses: of a name in its zone as that
+// says, of every other with one A record.
 type nameServer struct {
 	answer   atomic.Value // netip.Addr
 	missing  atomic.Bool  // no name exists
+	zone     map[string][]string
 	resolver *net.Resolver
 }
 
+// newDNS starts a name server whose every name means first.
 func newDNS(t testing.TB, first netip.Addr) *nameServer {
+	t.Helper()
+	s := newZone(t, nil)
+	s.answer.Store(first)
+	return s
+}
+
+// newZone starts one for a zone: by name its addresses, IPv4 and IPv6, in order,
+// or the one name that it stands for.
+func newZone(t testing.TB, zone map[string][]string) *nameServer {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	s := &nameServer{}
-	s.answer.Store(first)
+	s := &nameServer{zone: zone}
 	s.resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "udp", conn.LocalAddr().String())
 	}}
@@ -232,12 +243,18 @@ func newDNS(t testing.TB, first netip.Addr) *nameServer {
 	return s
 }
 
-// reply makes the answer to one question (RFC 1035, 4.1): an A record for type
-// A, none for others.
+// reply makes the answer to one question (RFC 1035, 4.1): the records of its
+// type, after those that lead there.
 func (s *nameServer) reply(q []byte) []byte {
+	var labels []string
 	end := 12
 	for end < len(q) && q[end] != 0 {
-		end += int(q[end]) + 1
+		next := end + int(q[end]) + 1
+		if next > len(q) {
+			return nil
+		}
+		labels = append(labels, string(q[end+1:next]))
+		end = next
 	}
 	end += 5
 	if end > len(q) {
@@ -248,12 +265,45 @@ func (s *nameServer) reply(q []byte) []byte {
 		out[3] |= 3 // NXDOMAIN
 		return out
 	}
-	if binary.BigEndian.Uint16(q[end-4:]) == 1 {
-		out[7] = 1
-		ip := s.answer.Load().(netip.Addr).As4()
-		out = append(append(out, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4), ip[:]...)
+	question := binary.BigEndian.Uint16(q[end-4:])
+	record := func(name string, kind uint16, data []byte) {
+		out[7]++
+		out = binary.BigEndian.AppendUint16(append(out, wireName(name)...), kind)
+		out = binary.BigEndian.AppendUint16(append(out, 0, 1, 0, 0, 0, 0), uint16(len(data)))
+		out = append(out, data...)
 	}
-	return out
+	name := strings.ToLower(strings.Join(labels, "."))
+	for {
+		values, known := s.zone[name]
+		if !known {
+			if one, ok := s.answer.Load().(netip.Addr); ok {
+				values = []string{one.String()}
+			}
+		}
+		alias := ""
+		for _, v := range values {
+			ip, err := netip.ParseAddr(v)
+			switch {
+			case err != nil:
+				alias = v
+				record(name, 5, wireName(v))
+			case ip.Is4() && question == 1, ip.Is6() && question == 28:
+				record(name, question, ip.AsSlice())
+			}
+		}
+		if name = alias; alias == "" {
+			return out
+		}
+	}
+}
+
+// wireName writes a name as its labels.
+func wireName(name string) []byte {
+	var out []byte
+	for label := range strings.SplitSeq(name, ".") {
+		out = append(append(out, byte(len(label))), label...)
+	}
+	return append(out, 0)
 }
 
 func FuzzParseAllow(f *testing.F) {
