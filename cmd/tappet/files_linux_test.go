@@ -2,6 +2,8 @@ package main_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,9 +12,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/tappet-dev/tappet/api/client"
 	"github.com/tappet-dev/tappet/internal/bench"
@@ -140,9 +145,10 @@ func TestLargeFile(t *testing.T) {
 	if r := s.ended(t, runID(t, answer)); r.State != "succeeded" {
 		t.Fatalf("the run has %s: %+v", r.State, r.Error)
 	}
-	got := sink.Files()
-	if len(got) != 1 || got[0].Digest != sent.Digest || got[0].Size != sent.Size {
-		t.Errorf("sent %+v, arrived %+v", sent, got)
+	want := sent
+	want.Field, want.Name = "Attachments[]", strings.ReplaceAll(name, `"`, "%22") // as browsers write it
+	if diff := cmp.Diff([]bench.FileSum{want}, sink.Files()); diff != "" {
+		t.Errorf("what arrived (-want +got):\n%s", diff)
 	}
 	peak, err := bench.PeakRSS(s.Pid())
 	if err != nil {
@@ -151,6 +157,69 @@ func TestLargeFile(t *testing.T) {
 	t.Logf("peak RSS %d MB", peak>>20)
 	if peak > limit {
 		t.Errorf("the server's memory was %d MB at its peak, %d MB is the limit", peak>>20, limit>>20)
+	}
+}
+
+// TestS29_CurlUploadsFiles: files that curl sends to a webhook have their names,
+// types and bytes in the event, and go on unchanged.
+func TestS29_CurlUploadsFiles(t *testing.T) {
+	t.Parallel()
+	curl, err := exec.LookPath("curl")
+	if err != nil {
+		t.Skip("curl is missing: .ci/deps installs it")
+	}
+	sink := newFileSink(t)
+	s := start(t, "", "--egress-allow", hostport(sink.URL))
+	s.deploy(t, "files", string(bench.FileGraph(sink.URL)))
+	dir := t.TempDir()
+	want := []bench.FileSum{
+		{Name: "Äpfel – 林檎 🍎.txt", Type: "text/plain"},
+		{Name: "Jahresbericht 年次; 1.csv", Type: "text/csv"},
+		{Name: "ñ.bin", Type: "application/octet-stream"},
+	}
+	contents := []string{"eins\r\n--zwei\n\x00", strings.Repeat("a,b\n", 1000), "\xff\x00\xfe"}
+	args := []string{"-sS", "--fail-with-body", "-F", "title=Bericht – 報告"}
+	for i, content := range contents {
+		path := filepath.Join(dir, want[i].Name)
+		if i == 2 { // another name than that on the disk
+			path = filepath.Join(dir, "local")
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256([]byte(content))
+		want[i].Field, want[i].Size, want[i].Digest = "Attachments[]", int64(len(content)), hex.EncodeToString(sum[:])
+		file := fmt.Sprintf(`files=@"%s";type=%s`, path, want[i].Type)
+		if i == 2 {
+			file += ";filename=" + want[i].Name
+		}
+		args = append(args, "-F", file)
+	}
+	answer, err := exec.CommandContext(t.Context(), curl, append(args, s.URL+"/hooks/files")...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("curl: %v: %s", err, answer)
+	}
+	r := s.ended(t, runID(t, answer))
+	if r.State != "succeeded" {
+		t.Fatalf("the run has %s: %+v", r.State, r.Error)
+	}
+	if diff := cmp.Diff(want, sink.Files()); diff != "" {
+		t.Errorf("what arrived (-want +got):\n%s", diff)
+	}
+	var event struct {
+		Body  struct{ Title string }
+		Files []struct {
+			Name, Type string
+			Size       int64
+		}
+	}
+	if err := json.Unmarshal(r.Event, &event); err != nil || event.Body.Title != "Bericht – 報告" || len(event.Files) != len(want) {
+		t.Fatalf("%v in the event %s", err, r.Event)
+	}
+	for i, f := range event.Files {
+		if f.Name != want[i].Name || f.Type != want[i].Type || f.Size != want[i].Size {
+			t.Errorf("the event has %+v, want %+v", f, want[i])
+		}
 	}
 }
 

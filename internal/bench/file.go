@@ -13,6 +13,7 @@ import (
 	"mime/multipart"
 	"net"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"sync"
 	"time"
@@ -37,7 +38,9 @@ steps:
 
 // A FileSum is a file as somebody has seen it.
 type FileSum struct {
+	Field  string
 	Name   string
+	Type   string
 	Size   int64
 	Digest string // SHA-256, hex
 }
@@ -54,7 +57,12 @@ func Upload(ctx context.Context, to, name string, size int64, seed uint64) (sent
 	if err := w.WriteField("title", "Report"); err != nil {
 		return sent, 0, nil, err
 	}
-	if _, err := w.CreateFormFile("file", name); err != nil {
+	const field, mediaType = "file", "application/x-report"
+	part := textproto.MIMEHeader{
+		"Content-Disposition": {multipart.FileContentDisposition(field, name)},
+		"Content-Type":        {mediaType},
+	}
+	if _, err := w.CreatePart(part); err != nil {
 		return sent, 0, nil, err
 	}
 	fmt.Fprintf(&tail, "\r\n--%s--\r\n", w.Boundary())
@@ -77,7 +85,7 @@ func Upload(ctx context.Context, to, name string, size int64, seed uint64) (sent
 	}
 	defer res.Body.Close()
 	answer, err = io.ReadAll(io.LimitReader(res.Body, 1<<20))
-	return FileSum{Name: name, Size: size, Digest: hex.EncodeToString(sum.Sum(nil))}, res.StatusCode, answer, err
+	return FileSum{Field: field, Name: name, Type: mediaType, Size: size, Digest: hex.EncodeToString(sum.Sum(nil))}, res.StatusCode, answer, err
 }
 
 // A FileSink takes forms and keeps the sums of their files.
@@ -146,6 +154,6 @@ func (s *FileSink) take(p *multipart.Part, sum hash.Hash, buf []byte) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.got = append(s.got, FileSum{Name: p.FileName(), Size: n, Digest: hex.EncodeToString(sum.Sum(nil))})
+	s.got = append(s.got, FileSum{Field: p.FormName(), Name: p.FileName(), Type: p.Header.Get("Content-Type"), Size: n, Digest: hex.EncodeToString(sum.Sum(nil))})
 	return nil
 }

@@ -74,6 +74,7 @@ func run(size, limit int64, tappet, parent string) error {
 		time.Sleep(10 * time.Millisecond)
 	}
 	took := time.Since(began)
+	sent.Field = "Attachments[]" // the graph's name for it
 	if got := sink.Files()[0]; got != sent {
 		return fmt.Errorf("sent %+v, arrived %+v", sent, got)
 	}
