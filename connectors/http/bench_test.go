@@ -1,6 +1,7 @@
 package http_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -144,6 +145,51 @@ func TestLargeBodiesAreNotCopied(t *testing.T) {
 	// The control: what is written anew needs its memory.
 	if n := allocated(call("json-nulls")); n < 1<<20 {
 		t.Errorf("a JSON body that is written anew allocates %d bytes; the measure is wrong", n)
+	}
+}
+
+// glance is a host that looks at a body before and after its bytes were changed
+// where they were mapped.
+type glance struct {
+	host
+	change func()
+	before []byte
+	after  []byte
+}
+
+func (g *glance) HTTP(_ context.Context, r *sdk.Request) (*sdk.Response, error) {
+	var err error
+	if g.before, err = io.ReadAll(r.Body); err != nil {
+		return nil, err
+	}
+	g.change()
+	again, err := r.Reopen()
+	if err != nil {
+		return nil, err
+	}
+	if g.after, err = io.ReadAll(again); err != nil {
+		return nil, err
+	}
+	return &sdk.Response{Status: 204, Body: io.NopCloser(strings.NewReader(""))}, nil
+}
+
+// Of a JSON body the connector reads no more than how it begins: what it gives to
+// the host are the very bytes that were mapped, JSON or not, since the engine has
+// written them. The control is the body that has to be read, to leave nulls out.
+func TestALargeJSONBodyIsNotScanned(t *testing.T) {
+	t.Parallel()
+	mapped := append([]byte(`{"a":"`), bytes.Repeat([]byte{0xff}, 1<<20)...) // no JSON, beyond its beginning
+	in := sdk.Fields{{Name: "url", Value: json.RawMessage(`"https://x.test/"`)}, {Name: "body", Value: mapped}}
+	g := &glance{change: func() { mapped[len(mapped)-1] = 'x' }}
+	if _, err := action(t, "post").Do(t.Context(), g, sdk.ActionCall{Input: in}); err != nil {
+		t.Fatalf("the body was looked at: %v", err)
+	}
+	if len(g.before) != len(mapped) || g.before[len(mapped)-1] != 0xff || !bytes.Equal(g.after, mapped) {
+		t.Error("what goes out isn't the memory that was mapped")
+	}
+	in = append(in, sdk.Field{Name: "send_nulls", Value: json.RawMessage("false")})
+	if _, err := action(t, "post").Do(t.Context(), g, sdk.ActionCall{Input: in}); kindOf(err) != sdk.Invalid {
+		t.Errorf("a body without nulls isn't read: %v; the measure is wrong", err)
 	}
 }
 
