@@ -1,7 +1,12 @@
 package main_test
 
 import (
+	"crypto/tls"
+	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -159,5 +164,50 @@ func TestAHundredRunsNeedOneToken(t *testing.T) {
 	}
 	if got := p.grants()[before+1:]; !slices.Equal(got, []string{"refresh_token", "authorization_code"}) {
 		t.Errorf("the provider was asked for %v, want one refresh that fails and one authorization", got)
+	}
+}
+
+// A connection's certificate and its authorities hold for its own requests: a
+// step with both reaches a service that asks for the one and has its certificate
+// of the other. Without either it doesn't, on the same host and after one that
+// did, whose connection isn't shared.
+func TestAConnectionsTLSIsItsOwn(t *testing.T) {
+	t.Parallel()
+	certificate, key := clientKey(t)
+	service := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = pem.Encode(w, &pem.Block{Type: "CERTIFICATE", Bytes: r.TLS.PeerCertificates[0].Raw})
+	}))
+	service.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	service.Config.ErrorLog = log.New(io.Discard, "", 0) // of those who are refused
+	service.StartTLS()
+	t.Cleanup(service.Close)
+	addr := service.Listener.Addr().String()
+	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: service.Certificate().Raw}))
+	s := start(t, "", "--egress-allow", addr)
+	for name, d := range map[string]client.ConnectionDraft{
+		"both":           {Kind: "mutual_tls", Config: config("certificate", certificate, "private_key", key, "ca", ca, "test_url", service.URL)},
+		"no-authority":   {Kind: "mutual_tls", Config: config("certificate", certificate, "private_key", key)},
+		"no-certificate": {Kind: "none", Config: config("ca", ca)},
+	} {
+		d.Name, d.Hosts = name, []string{addr}
+		s.connect(t, d)
+		s.deploy(t, name, "name: "+name+"\ntrigger: {use: manual}\nsteps:\n  - {id: get, use: http.get, connection: "+name+", with: {url: "+service.URL+"}}\n  - {id: shown, set: '${{ steps.get.body }}'}\n")
+	}
+	if tested, err := s.TestConnection(t.Context(), "both"); err != nil || !tested.OK || tested.Status != 200 {
+		t.Errorf("tested: %+v, %v", tested, err)
+	}
+	for _, tt := range []struct{ graph, says string }{
+		{"both", ""}, {"no-authority", "unknown authority"}, {"no-certificate", "certificate required"}, {"both", ""},
+	} {
+		r := s.run(t, tt.graph)
+		switch {
+		case tt.says == "":
+			var shown string
+			if err := json.Unmarshal(r.Result, &shown); err != nil || r.State != "succeeded" || shown != certificate {
+				t.Errorf("%s: %s, %+v, %s", tt.graph, r.State, r.Error, r.Result)
+			}
+		case r.State != "failed" || !strings.Contains(r.Error.Message, tt.says):
+			t.Errorf("%s: %s, %+v; want %q", tt.graph, r.State, r.Error, tt.says)
+		}
 	}
 }

@@ -3,7 +3,9 @@ package connection_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
 	"net/http"
@@ -15,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tappet-dev/tappet/connectors/connection"
+	"github.com/tappet-dev/tappet/internal/egress"
 	"github.com/tappet-dev/tappet/sdk"
 )
 
@@ -74,8 +77,13 @@ func TestSec10_RedirectsCarryNoCredentials(t *testing.T) {
 		leaked = append(leaked, b.String())
 	}))
 	t.Cleanup(elsewhere.Close)
-	arrived := ""
+	arrived, challenge := "", ""
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if challenge != "" && r.Header.Get("Authorization") == "" {
+			w.Header().Set("WWW-Authenticate", challenge)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
 		switch r.URL.Path {
 		case "/away":
 			http.Redirect(w, r, elsewhere.URL+"/x", http.StatusTemporaryRedirect)
@@ -97,7 +105,11 @@ func TestSec10_RedirectsCarryNoCredentials(t *testing.T) {
 		{"hmac", `{"profile":"generic","secret":"s","header":"X-Plain","prefix":"marked"}`, "marked"},
 		{"aws_sigv4", `{"access_key_id":"marked","secret_access_key":"s","region":"r","service":"s"}`, "marked"},
 		{"oauth2", `{"grant":"access_token","access_token":"marked"}`, "marked"},
+		{"digest", `{"username":"marked","password":"m"}`, `username="marked"`},
 	} {
+		if challenge = ""; tt.kind == "digest" {
+			challenge = `Digest realm="r", nonce="n", qop="auth", algorithm=SHA-256`
+		}
 		h := newHouse(t)
 		h.create(t, tt.kind, tt.config, s.Listener.Addr().String(), elsewhere.Listener.Addr().String())
 		arrived, leaked = "", nil
@@ -111,6 +123,58 @@ func TestSec10_RedirectsCarryNoCredentials(t *testing.T) {
 		if err == nil && len(leaked) != 1 {
 			t.Errorf("%s: the redirect wasn't followed", tt.kind)
 		}
+	}
+}
+
+// Nor is a client's certificate shown to another origin, which may ask for it
+// when the connection is made.
+func TestSec10_RedirectsShowNoCertificate(t *testing.T) {
+	t.Parallel()
+	certificate, key := selfSigned(t)
+	asking := func(h http.HandlerFunc) *httptest.Server {
+		s := httptest.NewUnstartedServer(h)
+		s.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		return s
+	}
+	var shown, leaked int
+	elsewhere := asking(func(_ http.ResponseWriter, r *http.Request) { leaked += len(r.TLS.PeerCertificates) })
+	s := asking(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/away":
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+		case "/near":
+			http.Redirect(w, r, "/there", http.StatusTemporaryRedirect)
+		default:
+			shown += len(r.TLS.PeerCertificates)
+		}
+	})
+	h := newHouse(t)
+	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+	h.create(t, "mutual_tls", `{"certificate":`+quoted(certificate)+`,"private_key":`+quoted(key)+`,"ca":`+quoted(ca)+`}`,
+		s.Listener.Addr().String(), elsewhere.Listener.Addr().String())
+	get := func(url string) error {
+		config, err := h.TLS(t.Context(), "c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := h.Do(t.Context(), "c", &sdk.Request{URL: url}, func(ctx context.Context, r *sdk.Request) (*sdk.Response, error) {
+			return h.egress.Send(ctx, r, egress.Call{TLS: config})
+		})
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		return err
+	}
+	if err := get(s.URL + "/near"); err != nil || shown != 1 {
+		t.Errorf("to the same origin: %v, %d certificates", err, shown)
+	}
+	if err := get(s.URL + "/away"); sdk.KindOf(err) != sdk.Denied || leaked != 0 {
+		t.Errorf("to another: %v, %d certificates", err, leaked)
+	}
+	if err := get(elsewhere.URL); err != nil || leaked != 1 { // the control: asked for itself
+		t.Errorf("%v, %d certificates", err, leaked)
 	}
 }
 
