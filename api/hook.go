@@ -61,7 +61,7 @@ func (s *Server) hook(c *call, path string) {
 // hookRefused has a request kept that is refused without its body.
 func (s *Server) hookRefused(c *call, path string, p *Problem) {
 	s.engine.HookRefused(c.r.Context(), path, sdk.WebhookRequest{
-		Method: c.r.Method, Path: path, Query: c.r.URL.RawQuery, Header: headerOf(c.r), Remote: c.r.RemoteAddr,
+		Method: c.r.Method, Path: path, Query: c.r.URL.RawQuery, Header: headerOf(c.r), Remote: s.proxies.remote(c.r),
 	}, p.kind(), p.Detail)
 }
 
@@ -74,7 +74,7 @@ func (s *Server) hookBody(c *call, path string, limit bound) (engine.HookResult,
 	}
 	return s.engine.Hook(c.r.Context(), path, sdk.WebhookRequest{
 		Method: c.r.Method, Path: path, Query: c.r.URL.RawQuery, Header: headerOf(c.r), Body: body,
-		Remote: c.r.RemoteAddr,
+		Remote: s.proxies.remote(c.r),
 	})
 }
 
@@ -93,7 +93,7 @@ func (s *Server) hookStream(c *call, path string, limit bound, sh *share) (engin
 	defer done()
 	res, err := s.engine.Hook(c.r.Context(), path, sdk.WebhookRequest{
 		Method: c.r.Method, Path: path, Query: c.r.URL.RawQuery, Header: headerOf(c.r), Stream: body,
-		Remote: c.r.RemoteAddr,
+		Remote: s.proxies.remote(c.r),
 	})
 	if err != nil && body.failed != nil {
 		return res, body.failed // whatever the trigger has made of it; the engine has kept it

@@ -30,6 +30,8 @@ type Options struct {
 	Secrets     Secrets
 	// PublicURL is where browsers reach this server; "" in tests alone.
 	PublicURL string
+	// Proxies are those whose X-Forwarded-For is believed, of webhooks.
+	Proxies Proxies
 	// Ready tells why the server isn't ready; nil: it always is. The reason is
 	// shown only to those who have a token.
 	Ready func(context.Context) error
@@ -52,6 +54,7 @@ type Server struct {
 	engine  Engine
 	auth    Authenticator
 	plugins Plugins
+	proxies Proxies
 	ready   func(context.Context) error
 
 	connections Connections
@@ -82,7 +85,7 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("make api server: Options.Auth is missing")
 	}
 	s := &Server{
-		engine: o.Engine, auth: o.Auth, plugins: o.Plugins, ready: o.Ready, log: o.Log,
+		engine: o.Engine, auth: o.Auth, plugins: o.Plugins, proxies: o.Proxies, ready: o.Ready, log: o.Log,
 		version: o.Version, limits: o.Limits.orDefaults(),
 	}
 	s.installs = make(chan struct{}, 1)

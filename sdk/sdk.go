@@ -272,8 +272,9 @@ type WebhookRequest struct {
 	Query  string
 	Header Header
 	Body   []byte
-	// Remote is the address and port of the connection's other end, such as
-	// "192.0.2.1:4711". It doesn't cross a pipe.
+	// Remote is the address and port of who sends it, such as "192.0.2.1:4711": the
+	// connection's other end, or whom a trusted proxy names, by port 0 if it names
+	// none; "" where that isn't known. It doesn't cross a pipe.
 	Remote string
 	// Stream is a multipart/form-data body (RFC 7578), or one of a type that has no
 	// value in JSON, as it arrives, in the place of Body; nil unless the trigger

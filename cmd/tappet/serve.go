@@ -97,7 +97,7 @@ func serve(ctx context.Context, s settings, out io.Writer) (err error) {
 	server, err := api.New(api.Options{
 		Curl:   curlTool{},
 		Hosts:  func() []api.Host { return hostViews(e.egress.Hosts()) },
-		Engine: e.engine, Plugins: e.registry, Connections: e.links, Secrets: e.vault, PublicURL: s.publicURL, Auth: auth, Ready: e.engine.Ready, Log: log, Version: version,
+		Engine: e.engine, Plugins: e.registry, Connections: e.links, Secrets: e.vault, PublicURL: s.publicURL, Auth: auth, Proxies: s.proxies, Ready: e.engine.Ready, Log: log, Version: version,
 		Limits: api.Limits{
 			HookBody: s.hookBody, HookBodies: s.hookBodies, HookStream: s.hookStream, HookPace: s.hookPace, RequestBody: s.requestBody, Read: s.readTimeout, Wait: s.wait, Depth: s.eventDepth,
 			Write: s.readTimeout + max(s.wait, s.hookWait) + time.Minute,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/tappet-dev/tappet/api"
 	"github.com/tappet-dev/tappet/engine/expr"
 )
 
@@ -26,6 +27,8 @@ type settings struct {
 	publicURL    string
 	// insecureOAuth allows providers without TLS.
 	insecureOAuth bool
+	trusted       []string
+	proxies       api.Proxies // that trusted has
 	egressAllow   []string
 	egress        egressSettings
 	registryAuth  string
@@ -86,6 +89,7 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.data, "data", "tappet-data", "data folder; made if it isn't there")
 	f.StringVar(&s.addr, "addr", "127.0.0.1:7700", "address to listen on; port 0 takes a free one")
 	f.StringVar(&s.publicURL, "public-url", "", "URL at which browsers reach this server, such as https://tappet.example.com (default: that of --addr)")
+	f.StringSliceVar(&s.trusted, "trusted-proxies", nil, "addresses and networks of reverse proxies whose X-Forwarded-For says where a webhook's request comes from: 10.0.0.7, 10.0.0.0/24")
 	f.BoolVar(&s.insecureOAuth, "insecure-oauth", false, "allow OAuth providers without TLS: for development")
 	f.StringVar(&s.plugins, "plugins", "", "plugins folder (default: plugins in the data folder)")
 	f.BoolVar(&s.demo, "demo", false, "start a sample receiver and a graph that posts to it, and send it an event")
@@ -143,6 +147,10 @@ func (s *settings) check() error {
 		if s.publicURL, err = checkPublicURL(s.publicURL); err != nil {
 			return usageError{err}
 		}
+	}
+	var err error
+	if s.proxies, err = api.ParseProxies(s.trusted); err != nil {
+		return usageError{fmt.Errorf("--trusted-proxies: %w", err)}
 	}
 	positive := s.egress.positive()
 	maps.Copy(positive, map[string]int64{

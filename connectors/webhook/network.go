@@ -35,8 +35,8 @@ func readNetworks(b []byte) ([]netip.Prefix, error) {
 	return out, nil
 }
 
-// admitted refuses a request from outside of the networks. The address is the
-// socket's: what a header says of it anyone can write.
+// admitted refuses a request from outside of the networks. No header is read:
+// the ingress knows which proxies may say where a request comes from.
 func admitted(from []netip.Prefix, remote string) error {
 	if from == nil {
 		return nil

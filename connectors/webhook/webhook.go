@@ -138,7 +138,7 @@ const configSchema = `{
     "ip_allow": {
       "type": "array",
       "title": "Networks",
-      "description": "The addresses and networks that requests may come from, by the connection's own address; behind a reverse proxy that is the proxy's.",
+      "description": "The addresses and networks that requests may come from, by the connection's own address; behind a reverse proxy that is the proxy's, unless the server is told to trust it.",
       "items": {"type": "string"},
       "minItems": 1,
       "maxItems": 1000,
