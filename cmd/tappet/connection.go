@@ -78,22 +78,13 @@ func connectionListCommand() *cobra.Command {
 	})
 }
 
-func showConnection(c *cobra.Command, x client.Connection) error {
-	b, err := json.MarshalIndent(x, "", "  ")
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(c.OutOrStdout(), string(b))
-	return err
-}
-
 func connectionGetCommand() *cobra.Command {
 	return served("get NAME", "Show a connection as JSON, without its credentials", 1, func(c *cobra.Command, s *client.Client, args []string) error {
 		x, err := s.Connection(c.Context(), args[0])
 		if err != nil {
 			return err
 		}
-		return showConnection(c, x)
+		return showJSON(c.OutOrStdout(), x)
 	})
 }
 
@@ -137,7 +128,7 @@ func connectionCreateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return showConnection(c, x)
+		return showJSON(c.OutOrStdout(), x)
 	})
 	c.Flags().StringVarP(&file, "file", "f", "", "the connection as JSON, - for standard input")
 	return c
@@ -154,7 +145,7 @@ func connectionPutCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return showConnection(c, x)
+		return showJSON(c.OutOrStdout(), x)
 	})
 	c.Flags().StringVarP(&file, "file", "f", "", "the connection as JSON, - for standard input")
 	return c

@@ -211,3 +211,58 @@ func TestAConnectionsTLSIsItsOwn(t *testing.T) {
 		}
 	}
 }
+
+// The command event does what the API does.
+func TestEventCommands(t *testing.T) {
+	t.Parallel()
+	s := start(t, "", "--limits-inbox-body", "64")
+	tappet := func(args ...string) (string, error) {
+		cmd := command(t, binary(t), append([]string{"event"}, args...)...)
+		cmd.Env = append(cmd.Env, "TAPPET_SERVER="+s.URL, "TAPPET_TOKEN="+token)
+		b, err := cmd.CombinedOutput()
+		return string(b), err
+	}
+	s.deploy(t, "picky", "name: picky\ntrigger: {use: webhook, with: {path: picky}, filter: trigger.body.n > 1}\nsteps:\n  - {id: a, set: \"${{ trigger.body.n }}\"}\n")
+	run := s.hook(t, "picky", `{"n": 2}`)
+	for _, body := range []string{`{"n": 1}`, `{"n": 0, "long": "` + strings.Repeat("x", 64) + `"}`} {
+		resp, err := http.Post(s.URL+"/hooks/picky", "application/json", strings.NewReader(body)) //nolint:noctx // it is answered at once
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	events, err := s.Events(t.Context(), client.EventQuery{})
+	if err != nil || len(events.Items) != 3 {
+		t.Fatalf("%+v, %v", events, err)
+	}
+	long, filtered := events.Items[0].ID, events.Items[1].ID
+	for _, c := range []struct {
+		args  []string
+		wants string
+		fails bool
+	}{
+		{[]string{"list"}, run, false},
+		{[]string{"list", "--outcome", "filtered", "--graph", "picky", "--limit", "1"}, "POST /hooks/picky", false},
+		{[]string{"list", "--outcome", "filtered", "--limit", "1"}, "there are more: --cursor", false},
+		{[]string{"list", "--outcome", "run,filtered", "-o", "json"}, `"outcome": "filtered"`, false},
+		{[]string{"list", "--outcome", "lost"}, "outcome", true},
+		{[]string{"list", "--graph", "nobody"}, "nobody", true},
+		{[]string{"list", "-o", "xml"}, "use table or json", true},
+		{[]string{"get", filtered}, `"body": "{\"n\": 1}"`, false},
+		{[]string{"get", long}, `"whole": false`, false}, // of --limits-inbox-body
+		{[]string{"get", run}, "no such event", true},
+		{[]string{"reinject", long}, "wasn't kept", true},
+	} {
+		if out, err := tappet(c.args...); (err != nil) != c.fails || !strings.Contains(out, c.wants) {
+			t.Errorf("%q: %v\n%s", c.args, err, out)
+		}
+	}
+	out, err := tappet("reinject", filtered)
+	id, ok := strings.CutPrefix(strings.TrimSpace(out), "run ")
+	if err != nil || !ok {
+		t.Fatalf("reinject: %v\n%s", err, out)
+	}
+	if r := s.ended(t, id); r.State != "succeeded" || string(r.Result) != "1" {
+		t.Errorf("run %s, %s", r.State, r.Result)
+	}
+}

@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string) int {
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serveCommand(), graphCommand(), exprCommand(), curlCommand(), pluginCommand(), connectionCommand(), secretCommand(), versionCommand())
+	root.AddCommand(serveCommand(), graphCommand(), exprCommand(), curlCommand(), pluginCommand(), connectionCommand(), secretCommand(), eventCommand(), versionCommand())
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

@@ -194,7 +194,10 @@ func open(ctx context.Context, s settings, log *slog.Logger) (p *parts, err erro
 	p.engine, err = engine.New(engine.Options{
 		Graphs: p.store, Versions: p.store, Runner: runner, History: runner,
 		Connectors: p.registry, Hosts: &hosts{egress: p.egress, files: p.files, links: p.links, log: log}, Files: p.store, Blobs: p.files, Secrets: p.vault, Connections: p.links, Keys: p.store, Inbox: p.store, Log: log,
-		Limits: engine.Limits{Expr: s.expr, EventBytes: s.eventBytes, EventDepth: s.eventDepth, OutputBytes: s.outputBytes, HookWait: s.hookWait, CallTimeout: s.callTimeout, ProveEvery: s.proveEvery, TestEvery: s.testEvery},
+		Limits: engine.Limits{
+			Expr: s.expr, EventBytes: s.eventBytes, EventDepth: s.eventDepth, OutputBytes: s.outputBytes, HookWait: s.hookWait, CallTimeout: s.callTimeout,
+			InboxBody: s.inboxBody, InboxEvents: s.inboxEvents, InboxAge: s.inboxAge, ProveEvery: s.proveEvery, TestEvery: s.testEvery,
+		},
 	})
 	return p, err
 }

@@ -50,6 +50,9 @@ type settings struct {
 	outputBytes   int
 	hookWait      time.Duration
 	callTimeout   time.Duration
+	inboxBody     int
+	inboxEvents   int
+	inboxAge      time.Duration
 	proveEvery    time.Duration
 	testEvery     time.Duration
 	expr          expr.Limits
@@ -115,6 +118,9 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.IntVar(&s.outputBytes, "limits-output-bytes", 16<<20, "bytes of what an action gives (limits.output_bytes)")
 	f.DurationVar(&s.hookWait, "limits-hook-wait", 30*time.Second, "how long a webhook's caller waits for a result (limits.hook_wait)")
 	f.DurationVar(&s.callTimeout, "limits-call-timeout", time.Minute, "how long a poll, a webhook trigger's own work and the test of a step may take (limits.call_timeout)")
+	f.IntVar(&s.inboxBody, "limits-inbox-body", 64<<10, "bytes of a body that the inbox keeps (limits.inbox_body)")
+	f.IntVar(&s.inboxEvents, "limits-inbox-events", 50_000, "events that the inbox keeps (limits.inbox_events)")
+	f.DurationVar(&s.inboxAge, "limits-inbox-age", 7*24*time.Hour, "how long the inbox keeps an event (limits.inbox_age)")
 	f.DurationVar(&s.proveEvery, "prove-every", time.Minute, "how often each graph that is ON is proved again")
 	f.DurationVar(&s.testEvery, "test-every", 15*time.Minute, "how often each connection of graphs that are ON is tried out at its service, where it has a test_url")
 	for _, l := range s.exprLimits() {
@@ -157,6 +163,7 @@ func (s *settings) check() error {
 		"limits-open-runs": int64(s.openRuns), "limits-open-runs-graph": int64(s.graphRuns), "limits-hook-body": s.hookBody, "limits-hook-bodies": s.hookBodies,
 		"limits-hook-stream": s.hookStream, "limits-hook-pace": s.hookPace, "limits-file-bytes": s.fileBytes, "limits-event-bytes": int64(s.eventBytes),
 		"limits-output-bytes": int64(s.outputBytes), "limits-hook-wait": int64(s.hookWait), "limits-call-timeout": int64(s.callTimeout), "prove-every": int64(s.proveEvery), "test-every": int64(s.testEvery),
+		"limits-inbox-body": int64(s.inboxBody), "limits-inbox-events": int64(s.inboxEvents), "limits-inbox-age": int64(s.inboxAge),
 		"drain": int64(s.drain), "limits-request-body": s.requestBody, "limits-read-timeout": int64(s.readTimeout),
 		"limits-wait": int64(s.wait), "limits-event-depth": int64(s.eventDepth),
 	})
