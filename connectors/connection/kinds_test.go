@@ -79,19 +79,35 @@ func TestKindsGolden(t *testing.T) {
 	}
 }
 
-// Each kind is taken by a server that others wrote, and a wrong credential isn't.
-func TestS10_S11_KindsAgainstHTTPBin(t *testing.T) {
+func TestS11_BasicAgainstHTTPBin(t *testing.T) {
 	t.Parallel()
-	s := httptest.NewServer(httpbin.New())
-	t.Cleanup(s.Close)
-	host := s.Listener.Addr().String()
-	for _, tt := range []struct{ name, kind, good, bad, path string }{
+	againstHTTPBin(t, []credentials{
 		{"basic", "basic", `{"username":"ada","password":"pass word"}`, `{"username":"ada","password":"other"}`, "/basic-auth/ada/pass%20word"},
 		{"basic in UTF-8", "basic", `{"username":"ädä","password":"pässwörd€"}`, `{"username":"ädä"}`, "/basic-auth/%C3%A4d%C3%A4/p%C3%A4ssw%C3%B6rd%E2%82%AC"},
+	})
+}
+
+func TestKindsAgainstHTTPBin(t *testing.T) {
+	t.Parallel()
+	againstHTTPBin(t, []credentials{
 		{"bearer", "bearer", `{"token":"abc.def"}`, "", "/bearer"},
 		{"digest MD5", "digest", `{"username":"ada","password":"secret"}`, `{"username":"ada","password":"other"}`, "/digest-auth/auth/ada/secret/MD5"},
 		{"digest SHA-256", "digest", `{"username":"ada","password":"secret"}`, `{"username":"eve","password":"secret"}`, "/digest-auth/auth/ada/secret/SHA-256"},
-	} {
+	})
+}
+
+// credentials are good ones and bad ones of a kind; without bad ones it is tried
+// with none.
+type credentials struct{ name, kind, good, bad, path string }
+
+// againstHTTPBin wants a server that others wrote to take the good ones, and not
+// the bad ones.
+func againstHTTPBin(t *testing.T, list []credentials) {
+	t.Helper()
+	s := httptest.NewServer(httpbin.New())
+	t.Cleanup(s.Close)
+	host := s.Listener.Addr().String()
+	for _, tt := range list {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t)

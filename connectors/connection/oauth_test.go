@@ -23,9 +23,9 @@ import (
 type endpoint func(ctx context.Context, r *sdk.Request, form url.Values) (status int, body string, err error)
 
 // newEndpoint makes a house whose tokens come from an endpoint.
-func newEndpoint(t testing.TB, e endpoint) *house {
+func newEndpoint(t testing.TB, e endpoint, change ...func(*connection.Options)) *house {
 	t.Helper()
-	return newHouse(t, func(o *connection.Options) {
+	return newHouse(t, append(change, func(o *connection.Options) {
 		o.Send = func(ctx context.Context, _ *tls.Config, r *sdk.Request) (*sdk.Response, error) {
 			b, err := io.ReadAll(r.Body)
 			if err != nil {
@@ -41,7 +41,7 @@ func newEndpoint(t testing.TB, e endpoint) *house {
 			}
 			return &sdk.Response{Status: status, Body: io.NopCloser(strings.NewReader(body))}, nil
 		}
-	})
+	})...)
 }
 
 const pastedTokens = `{"grant":"access_token","access_token":"old","refresh_token":"r0","token_url":"http://op.example/token","client_id":"id","client_secret":"marked-secret"}`

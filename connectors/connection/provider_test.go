@@ -195,7 +195,7 @@ func (h *house) revoke(t testing.TB, p *provider) {
 	resp.Body.Close()
 }
 
-func TestS14_S18_AuthorizationAtARealProvider(t *testing.T) {
+func TestS14_AuthorizationAtARealProvider(t *testing.T) {
 	t.Parallel()
 	p, h := newProvider(t), newHouse(t)
 	v := h.create(t, "oauth2", p.config(`,"state":"user's own","authorization_params":{"prompt":"login"}`), p.host())
