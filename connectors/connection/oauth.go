@@ -283,6 +283,9 @@ func (a *oauth) renewed(ctx context.Context) error {
 	if due := t.due != 0 && now.UnixNano() >= t.due && a.refreshable(t); due && t.Refusal == "" {
 		return a.wait(ctx, a.begin(ctx, t))
 	}
+	if t.usable(now.UnixNano()) {
+		return nil
+	}
 	_, err := a.fresh(ctx, t, now)
 	return err
 }
