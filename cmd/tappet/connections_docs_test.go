@@ -3,53 +3,65 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/tappet-dev/tappet/connectors/connection"
 )
 
-// The kinds in connections.md are those of the code.
-func TestConnectionsDocument(t *testing.T) {
-	t.Parallel()
-	const path, begin, end = "../../docs/connections.md", "<!-- kinds -->\n", "<!-- /kinds -->\n"
+// between has the part of a document between two marks written, or compares it.
+func between(tb testing.TB, path, begin, end, want string) {
+	tb.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	before, rest, ok := strings.Cut(string(b), begin)
 	_, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		t.Fatalf("%s has no place for the kinds", path)
+		tb.Fatalf("%s has no place between %q and %q", path, begin, end)
 	}
-	want := before + begin + kindTables() + end + after
+	want = before + begin + want + end + after
 	if *updateDocs {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	} else if want != string(b) {
-		t.Errorf("the kinds in %s aren't those of the code; go test ./cmd/tappet -run ConnectionsDocument -update writes them", path)
+		tb.Errorf("%s isn't what the code says; go test ./cmd/tappet -run ConnectionsDocument -update writes it", path)
+	}
+}
+
+// The kinds in connections.md, and the fields on the page of each, are those of
+// the code; there is no page of another.
+func TestConnectionsDocument(t *testing.T) {
+	t.Parallel()
+	const folder = "../../docs/connections/"
+	kinds := connection.Kinds()
+	var b strings.Builder
+	b.WriteString("| Kind | |\n|---|---|\n")
+	for _, k := range kinds {
+		fmt.Fprintf(&b, "| [`%s`](connections/%[1]s.md) | %s |\n", k.Name, k.Description)
+	}
+	b.WriteString("\n### Of every kind\n\n")
+	table(&b, kinds[0].Fields, true)
+	between(t, "../../docs/connections.md", "<!-- kinds -->\n", "<!-- /kinds -->\n", b.String())
+	for _, k := range kinds {
+		b.Reset()
+		if k.NeedsHosts {
+			b.WriteString("It has to name at least one host. ")
+		}
+		b.WriteString("What every kind has: [connections](../connections.md#of-every-kind).\n\n")
+		table(&b, k.Fields, false)
+		between(t, folder+k.Name+".md", "<!-- fields -->\n", "<!-- /fields -->\n", b.String())
+	}
+	if pages, err := filepath.Glob(folder + "*.md"); err != nil || len(pages) != len(kinds) {
+		t.Errorf("%d pages for %d kinds: %q, %v", len(pages), len(kinds), pages, err)
 	}
 }
 
 // common are the fields that every kind has.
 var common = []string{"ca", "test_url"}
-
-func kindTables() string {
-	var b strings.Builder
-	kinds := connection.Kinds()
-	for _, k := range kinds {
-		fmt.Fprintf(&b, "### `%s`\n\n%s\n", k.Name, k.Description)
-		if k.NeedsHosts {
-			b.WriteString("It has to name at least one host.\n")
-		}
-		b.WriteString("\n")
-		table(&b, k.Fields, false)
-	}
-	b.WriteString("### Of every kind\n\n")
-	table(&b, kinds[0].Fields, true)
-	return b.String()
-}
 
 // table writes the fields that every kind has, or the others.
 func table(b *strings.Builder, fields []connection.Field, every bool) {

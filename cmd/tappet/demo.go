@@ -17,7 +17,8 @@ import (
 	"github.com/tappet-dev/tappet/examples"
 )
 
-// A receiver is the demo's form app: it takes entries and shows them.
+// A receiver is the demo's form app: it takes entries and shows them. It is also a
+// service to try connections out with.
 type receiver struct {
 	addr string
 	srv  *http.Server
@@ -40,8 +41,16 @@ func newReceiver(addr string) (*receiver, error) {
 
 func (r *receiver) close() error { return r.srv.Close() }
 
-// ServeHTTP takes POST /entries.
+// ServeHTTP takes POST /entries, and anything at /echo and /digest.
 func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	switch q.URL.Path {
+	case "/echo":
+		r.echo(w, q)
+		return
+	case "/digest":
+		r.digest(w, q)
+		return
+	}
 	if q.Method != http.MethodPost || q.URL.Path != "/entries" {
 		http.NotFound(w, q)
 		return

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,11 +16,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/zitadel/oidc/v3/example/server/exampleop"
+	"github.com/zitadel/oidc/v3/example/server/storage"
 
 	"github.com/tappet-dev/tappet/api/client"
 	"github.com/tappet-dev/tappet/internal/bench"
@@ -31,17 +35,24 @@ import (
 const (
 	docsAddr     = "127.0.0.1:7700"
 	docsReceiver = "127.0.0.1:7701"
+	docsTLS      = "127.0.0.1:7702" // where a document's own server listens
 	docsFeed     = "https://go.dev/blog/feed.atom"
+	docsProvider = "login.example.com"
 )
 
-// docFiles are the documents whose blocks are run: README first.
+// docFiles are the documents whose blocks are run: README first, then docs and
+// the folders in it.
 func docFiles(tb testing.TB) []string {
 	tb.Helper()
-	files, err := filepath.Glob("../../docs/*.md")
-	if err != nil || len(files) == 0 {
-		tb.Fatalf("docs/*.md: %v, %d files", err, len(files))
+	all := []string{"../../README.md"}
+	for _, pattern := range []string{"../../docs/*.md", "../../docs/*/*.md"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			tb.Fatalf("%s: %v, %d files", pattern, err, len(files))
+		}
+		all = append(all, files...)
 	}
-	return append([]string{"../../README.md"}, files...)
+	return all
 }
 
 // A docRun is a work folder as a reader has it, and the demo's server.
@@ -63,7 +74,7 @@ func TestDocuments(t *testing.T) {
 	}
 	r := newDocRun(t)
 	for _, path := range docFiles(t) {
-		t.Run(filepath.Base(path), func(t *testing.T) {
+		t.Run(strings.TrimPrefix(filepath.ToSlash(path), "../../"), func(t *testing.T) {
 			r.document(t, docBlocks(t, path))
 		})
 	}
@@ -93,19 +104,56 @@ func newDocRun(tb testing.TB) *docRun {
 			tb.Fatal(err)
 		}
 	}
-	feed := newFeed(tb)
+	feed, provider, tls := newFeed(tb), newLogin(tb), freePort(tb)
 	r.env = slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "TAPPET_") || strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=")
 	})
-	r.env = append(r.env, "TAPPET_EGRESS_ALLOW="+hostport(feed), "ROOT="+root)
+	r.env = append(r.env, "TAPPET_EGRESS_ALLOW="+strings.Join([]string{hostport(feed), hostport(provider.URL), tls}, ","), "TAPPET_INSECURE_OAUTH=true", "ROOT="+root)
 	r.start(tb)
 	out := r.demo.Output()
 	receiver := regexp.MustCompile(`POST http://(\S+)/entries`).FindStringSubmatch(out)
 	if receiver == nil {
 		tb.Fatalf("the demo doesn't tell its receiver's address:\n%s", out)
 	}
-	r.rewrite = strings.NewReplacer(docsAddr, hostport(r.demo.URL), docsReceiver, receiver[1], docsFeed, feed+"/feed.atom")
+	r.rewrite = strings.NewReplacer(docsAddr, hostport(r.demo.URL), docsReceiver, receiver[1], docsTLS, tls, docsFeed, feed+"/feed.atom",
+		"https://"+docsProvider, provider.URL, docsProvider, hostport(provider.URL))
+	provider.register(r.demo.URL + "/oauth/callback")
 	return r
+}
+
+// A login is the OAuth provider of the documents, one that others have
+// built.
+type login struct {
+	*httptest.Server
+	op atomic.Value // an http.Handler; none until an app is registered
+}
+
+func newLogin(tb testing.TB) *login {
+	tb.Helper()
+	p := &login{}
+	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.op.Load().(http.Handler).ServeHTTP(w, r)
+	}))
+	tb.Cleanup(p.Close)
+	return p
+}
+
+// register registers the app of oauth2.md.
+func (p *login) register(redirect string) {
+	clients := map[string]*storage.Client{"tappet": storage.WebClient("tappet", "the-secret-of-the-client", redirect)}
+	op := exampleop.SetupServer(p.URL, storage.NewStorageWithClients(storage.NewUserStore(p.URL), clients), nil, false)
+	p.op.Store(http.Handler(op))
+}
+
+// freePort gives an address of this machine at which nobody listens.
+func freePort(tb testing.TB) string {
+	tb.Helper()
+	l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // newFeed serves a feed with one item.
