@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tappet-dev/tappet/connectors/connection"
+	"github.com/tappet-dev/tappet/connectors/webhook"
 )
 
 // between has the part of a document between two marks written, or compares it.
@@ -92,5 +94,40 @@ func table(b *strings.Builder, fields []connection.Field, every bool) {
 	}
 	if head == "" {
 		b.WriteString("\n")
+	}
+}
+
+// Each profile of webhooks has its page, linked to by webhooks.md, and each kind
+// of credentials a section of theirs.
+func TestWebhooksDocument(t *testing.T) {
+	t.Parallel()
+	type enum struct{ Enum []string }
+	var schema struct {
+		Properties struct {
+			Auth   struct{ Properties struct{ Kind enum } }
+			Verify struct{ Properties struct{ Profile enum } }
+		}
+	}
+	if err := json.Unmarshal(webhook.New().Triggers[0].Config, &schema); err != nil {
+		t.Fatal(err)
+	}
+	index := readDoc(t, "docs/webhooks.md")
+	profiles, kinds := schema.Properties.Verify.Properties.Profile.Enum, schema.Properties.Auth.Properties.Kind.Enum
+	for _, name := range profiles {
+		if page := readDoc(t, "docs/webhooks/"+name+".md"); !strings.Contains(page, "profile: "+name) {
+			t.Errorf("the page of %s doesn't show its profile", name)
+		}
+		if !strings.Contains(index, "[`"+name+"`](webhooks/"+name+".md)") {
+			t.Errorf("webhooks.md doesn't lead to the page of %s", name)
+		}
+	}
+	page := readDoc(t, "docs/webhooks/credentials.md")
+	for _, name := range kinds {
+		if name != "none" && !strings.Contains(page, "\n## `"+name+"`\n") {
+			t.Errorf("credentials.md has no section on %s", name)
+		}
+	}
+	if len(profiles) < 5 || len(kinds) < 5 {
+		t.Errorf("profiles %q, kinds %q", profiles, kinds)
 	}
 }
