@@ -2,6 +2,8 @@ package meter_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -31,15 +33,20 @@ func rewrite(tb testing.TB, module []byte) []byte {
 	return b
 }
 
-// run runs _start and gives how often the host was visited, and the memory's
-// beginning.
-func run(ctx context.Context, module []byte) (visits int, memory string, err error) {
+// errEnough ends a run that has had its visits.
+var errEnough = errors.New("enough")
+
+// run runs _start and gives how often the host was visited, and the hash of the
+// memory. After most visits, unless that is 0, it ends with errEnough.
+func run(ctx context.Context, module []byte, most int) (visits int, memory string, err error) {
 	rt := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithMemoryLimitPages(16).WithDebugInfoEnabled(false))
 	defer func() { _ = rt.Close(ctx) }()
 	i := api.ValueTypeI32
 	if _, err := rt.NewHostModuleBuilder("tappet_1").NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(_ context.Context, mod api.Module, s []uint64) {
 		if uint32(s[1]) == 0 && uint32(s[3]) == 0 {
-			visits++
+			if visits++; visits == most {
+				panic(errEnough)
+			}
 		}
 		s[0] = 0
 	}), []api.ValueType{i, i, i, i}, []api.ValueType{i}).Export("swap").Instantiate(ctx); err != nil {
@@ -51,8 +58,8 @@ func run(ctx context.Context, module []byte) (visits int, memory string, err err
 	}
 	_, err = mod.ExportedFunction("_start").Call(ctx)
 	if mod.Memory() != nil {
-		b, _ := mod.Memory().Read(0, 64)
-		memory = string(b)
+		b, _ := mod.Memory().Read(0, mod.Memory().Size())
+		memory = fmt.Sprintf("%x", sha256.Sum256(b))
 	}
 	return visits, memory, err
 }
@@ -80,13 +87,13 @@ func TestRewrite(t *testing.T) {
 		t.Run(tt.about, func(t *testing.T) {
 			t.Parallel()
 			plain := tt.module.Bytes()
-			_, want, err := run(t.Context(), plain)
+			_, want, err := run(t.Context(), plain, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
-			visits, got, err := run(t.Context(), rewrite(t, plain))
+			visits, got, err := run(t.Context(), rewrite(t, plain), 0)
 			if err != nil || visits != tt.visits || got != want {
-				t.Errorf("%d visits, %v, memory %x; %d and %x are wanted", visits, err, got, tt.visits, want)
+				t.Errorf("%d visits, %v, memory %s; %d and %s are wanted", visits, err, got, tt.visits, want)
 			}
 		})
 	}
@@ -113,17 +120,31 @@ func TestRewriteRefuses(t *testing.T) {
 }
 
 // FuzzRewrite holds that a scanned module and its rewritten one are both valid
-// or neither, and that a run gives the same memory and the same trap.
+// or neither, and that a run gives the same memory and the same trap. What has
+// loops or calls itself is run for as long as some visits last. The second
+// function can be called, also through a table.
 func FuzzRewrite(f *testing.F) {
-	f.Add([]byte{0}, []byte("\x41\x08\x41\x2a\x36\x02\x00"))
-	f.Add([]byte("\x01\x01\x7f"), []byte("\x41\x09\x21\x00\x03\x40\x20\x00\x41\x01\x6b\x22\x00\x0d\x00\x0b"))
-	f.Add([]byte{0}, []byte("\x41\x00\x41\x07\x41\x80\x02\xfc\x0b\x00\x02\x7f\x41\x01\x0b\x1a\x00"))
-	f.Add([]byte{0}, []byte("\x41\x00\x04\x40\x05\x41\x00\x41\x01\x41\x02\xfc\x0a\x00\x00\x0b"))
-	f.Fuzz(func(t *testing.T, locals, code []byte) {
-		if len(code) > 1<<12 {
+	none := []byte{0x0b}
+	f.Add([]byte{0}, []byte("\x41\x08\x41\x2a\x36\x02\x00"), none)
+	f.Add([]byte("\x01\x01\x7f"), []byte("\x41\x09\x21\x00\x03\x40\x20\x00\x41\x01\x6b\x22\x00\x0d\x00\x0b"), none)
+	f.Add([]byte{0}, []byte("\x41\x00\x41\x07\x41\x80\x02\xfc\x0b\x00\x02\x7f\x41\x01\x0b\x1a\x00"), none)
+	f.Add([]byte{0}, []byte("\x41\x00\x04\x40\x05\x41\x00\x41\x01\x41\x02\xfc\x0a\x00\x00\x0b"), none)
+	// A loop that gives a value and one in it, each turn of which is counted at 8.
+	count := "\x41\x08\x41\x08\x28\x02\x00\x41\x01\x6a\x36\x02\x00"
+	f.Add([]byte("\x01\x01\x7f"), []byte("\x03\x7f\x03\x40"+count+"\x20\x00\x41\x01\x6a\x22\x00\x41\x32\x48\x0d\x00\x0b\x20\x00\x0b\x1a"), none)
+	// Calls of the second function, by its name and through the table.
+	f.Add([]byte{0}, []byte("\x10\x02\x41\x01\x11\x00\x00\x10\x02"), []byte(count+"\x0b"))
+	// Recursion up to a count, and one without an end.
+	f.Add([]byte{0}, []byte("\x10\x02"), []byte(count+"\x41\x08\x28\x02\x00\x41\xc8\x01\x48\x04\x40\x10\x02\x0b\x0b"))
+	f.Add([]byte{0}, []byte("\x10\x02"), []byte("\x10\x02\x0b"))
+	f.Fuzz(func(t *testing.T, locals, code, second []byte) {
+		if len(code)+len(second) > 1<<12 {
 			return
 		}
-		plain := guest.Module{Locals: locals, Start: code}.Bytes()
+		plain := guest.Module{
+			Locals: locals, Start: code, More: [][]byte{append([]byte{0}, second...)},
+			Sections: map[byte][]byte{4: guest.Vector("\x70\x00\x02"), 9: guest.Vector("\x00\x41\x00\x0b\x02\x01\x02")},
+		}.Bytes()
 		m, err := scan.Parse(plain, scan.Limits{Locals: 100, Depth: 100})
 		if err != nil {
 			return
@@ -140,13 +161,25 @@ func FuzzRewrite(f *testing.F) {
 		if (before == nil) != (after == nil) {
 			t.Fatalf("as it is: %v; rewritten: %v", before, after)
 		}
-		if before != nil || strings.ContainsAny(string(code), "\x03\x10\x11") {
-			return // it may not end
+		if before != nil {
+			return
 		}
-		_, want, werr := run(ctx, plain)
-		_, got, gerr := run(ctx, b)
-		if got != want || (werr == nil) != (gerr == nil) {
-			t.Errorf("%x, %v; %x, %v as it is", got, gerr, want, werr)
+		_, got, gerr := run(ctx, b, 50)
+		if errors.Is(gerr, errEnough) || gerr != nil && strings.Contains(gerr.Error(), "stack overflow") {
+			return // a visit takes one frame of the stack
+		}
+		_, want, werr := run(ctx, plain, 0)
+		if got != want || reason(werr) != reason(gerr) {
+			t.Errorf("%s, %v; %s, %v as it is", got, gerr, want, werr)
 		}
 	})
+}
+
+// reason is a trap without the functions that it went through.
+func reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	return first
 }
