@@ -77,7 +77,7 @@ func Run(t *testing.T, open func(tb testing.TB) sdk.Connector, o Options) {
 		t.Run("poll "+name, func(t *testing.T) { polls(t, open, name, p, o.Patience) })
 	}
 	for name, w := range o.Webhooks {
-		t.Run("webhook "+name, func(t *testing.T) { receives(t, open, name, w) })
+		t.Run("webhook "+name, func(t *testing.T) { receives(t, open, name, w, o.Patience) })
 	}
 	for name, s := range o.Streams {
 		t.Run("stream "+name, func(t *testing.T) { streams(t, open, name, s, o.Patience) })

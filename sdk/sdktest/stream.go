@@ -258,6 +258,8 @@ func streams(t *testing.T, open func(testing.TB) sdk.Connector, name string, s S
 			select {
 			case err := <-l.done:
 				wantInvalid(t, bad, err)
+			case e := <-l.came:
+				t.Errorf("config %s: the stream gives the event %q", bad, e.event.Key)
 			case <-time.After(enough):
 				t.Errorf("config %s: the stream runs", bad)
 			}

@@ -1,8 +1,10 @@
 package sdktest
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -30,16 +32,20 @@ type RefusedRequest struct {
 	Kind    sdk.Kind
 }
 
-func receives(t *testing.T, open func(testing.TB) sdk.Connector, name string, w Webhook) {
+func receives(t *testing.T, open func(testing.TB) sdk.Connector, name string, w Webhook, patience time.Duration) {
 	t.Helper()
 	tr := mustTrigger(t, open(t), name, sdk.KindWebhook)
-	receive := func(t *testing.T, config json.RawMessage, r sdk.WebhookRequest) (sdk.RawWebhook, error) {
+	from := func(ctx context.Context, t *testing.T, c Cassette, config json.RawMessage, r sdk.WebhookRequest) (sdk.RawWebhook, error) {
 		t.Helper()
-		h := NewHost(t, HostOptions{HTTP: w.HTTP, Secrets: w.Secrets})
+		h := NewHost(t, HostOptions{HTTP: c, Secrets: w.Secrets})
 		defer h.Over()
-		out, err := tr.Webhook(t.Context(), h, sdk.WebhookCall{Trigger: name, Config: config, Request: r})
+		out, err := tr.Webhook(ctx, h, sdk.WebhookCall{Trigger: name, Config: config, Request: r})
 		h.inspect(err)
 		return out, err
+	}
+	receive := func(t *testing.T, config json.RawMessage, r sdk.WebhookRequest) (sdk.RawWebhook, error) {
+		t.Helper()
+		return from(t.Context(), t, w.HTTP, config, r)
 	}
 	t.Run("events are JSON that fits the schema", func(t *testing.T) {
 		r, err := receive(t, w.Config, w.Request)
@@ -75,4 +81,12 @@ func receives(t *testing.T, open func(testing.TB) sdk.Connector, name string, w 
 			}
 		}
 	})
+	calls(t, patience, func(ctx context.Context, t *testing.T, c Cassette) (size int, err error) {
+		t.Helper()
+		r, err := from(ctx, t, c, w.Config, w.Request)
+		for _, e := range r.Events {
+			size = max(size, len(e.Data))
+		}
+		return size, err
+	}, w.HTTP)
 }
