@@ -206,6 +206,13 @@ func (c *compiler) computed(n *ast.MemberNode, base fn, bt *Type) (fn, *Type) {
 		v := base(f)
 		return f.index(v, key(f), at)
 	}
+	if name, ok := constantText(kt); ok && bt.only(kObject|kNull) {
+		t, ok := c.field(n.Property, bt, name)
+		if !ok {
+			return constant(nil), Any()
+		}
+		return run, t
+	}
 	t, want, what := never(), kinds(0), ""
 	if bt.dyn || bt.nonNull().empty() {
 		if bt.dyn {

@@ -58,7 +58,7 @@ func TestWhatIsAllocatedIsCharged(t *testing.T) {
 
 	// What a parameter of that name gets; else its type decides.
 	named := map[string]string{
-		"zone": `"Asia/Tokyo"`, "unit": `"week"`, "layout": `"2006-01-02"`, "as": `"base64"`, "order": `"desc"`, "separator": `","`, "field": `"f"`, "path": `"name1.a"`,
+		"zone": `"Asia/Tokyo"`, "unit": `"week"`, "layout": `"2006-01-02"`, "as": `"base64"`, "order": `"desc"`, "separator": `","`, "field": `"f"`,
 		"pattern": `"(a)(b)"`, "part": `"b"`, "start": `"a"`, "end": `"b"`, "prefix": `"a"`, "suffix": `";"`, "with": `"*"`, "point": `","`, "group": `"."`,
 		"condition": `# != null`, "digits": `9`, "indent": `2`, "length": `30`, "size": `3`, "step": `1`, "base": `16`, "names": `["name1"]`,
 		"new": `"cd"`, "limit": `9000`, "characters": `"a"`,
@@ -76,7 +76,7 @@ func TestWhatIsAllocatedIsCharged(t *testing.T) {
 		"zipObject": `zipObject(keys(object), rows)`, "sort": `sort(keys(object))`, "max": `max(keys(object))`, "min": `min(keys(object))`, "join": `join(rows, ",")`, "urlDecode": `urlDecode(urlEncode(s))`, "urlDecodePath": `urlDecodePath(urlEncodePath(s))`,
 		"isDate": `isDate("2026-11-30")`, "divide": `divide("1", "3", 9)`, "roundHalfEven": `roundHalfEven("1.55", 1)`, "toFixed": `toFixed("1.55", 1)`, "sortBy": `sortBy(rows, #[0], "desc")`,
 		"flatten": `flatten(rows)`, "uniq": `uniq(keys(object))`, "union": `union(keys(object), values(object))`, "intersection": `intersection(keys(object), values(object))`,
-		"difference": `difference(keys(object), values(object))`, "includesAll": `includesAll(keys(object), values(object))`, "includesAny": `includesAny(keys(object), ["a"])`, "truncate": `truncate(s, 9000)`, "padStart": `padStart(s, 90000)`, "padEnd": `padEnd(s, 90000)`,
+		"difference": `difference(keys(object), values(object))`, "includesAll": `includesAll(keys(object), values(object))`, "includesAny": `includesAny(keys(object), ["a"])`, "truncate": `truncate(s, 9000)`, "padStart": `padStart(s, 90000)`, "padEnd": `padEnd(s, 90000)`, "getPath": `getPath(object, "name1")`, "hasPath": `hasPath(object, "name1")`,
 	}
 	argument := func(p param) string {
 		switch {

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -73,15 +74,27 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) (fn, *Type) {
 	for i, a := range args {
 		runs[i], types[i] = c.node(a)
 		c.probeArgument(a, spec.param(i).typ)
-		ok = c.argument(a, spec, i, types[i]) && c.role(a, spec, i, types[i]) && c.constantArgument(a, spec, i, types[i], &runs[i]) && ok
+		ok = c.argument(a, spec, i, types[i]) && c.role(a, spec, i, types[i]) && c.constantArgument(a, spec, types[:i+1], &runs[i]) && ok
 	}
 	if !ok {
 		return constant(nil), Any()
 	}
+	var exact *Type // where the arguments tell more than the table
 	switch name {
 	case "get":
-		if key, ok := args[1].(*ast.StringNode); ok {
-			return c.constantKey(key, runs[0], types[0])
+		if key, ok := constantText(types[1]); ok && !types[0].has(kList) {
+			return c.constantKey(args[1], key, runs[0], types[0])
+		}
+	case "getPath":
+		if path, ok := constantText(types[1]); ok {
+			t, ok := c.pathType(args[1], types[0], path)
+			if !ok {
+				return constant(nil), Any()
+			}
+			if len(types) > 2 {
+				t = union(t.nonNull(), types[2])
+			}
+			exact = t
 		}
 	case "formatDate", "date":
 		if len(args) > 1 {
@@ -114,7 +127,10 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) (fn, *Type) {
 	if spec.varies {
 		c.varying++
 	}
-	t := spec.result(types)
+	t := cmp.Or(exact, shapeType(name, args, types))
+	if t == nil {
+		t = spec.result(types)
+	}
 	at, do := c.at(n), spec.do
 	if len(runs) == 1 {
 		arg := runs[0]
@@ -178,8 +194,8 @@ func article(t *Type) string {
 }
 
 // constantKey is get(value, "key"): as value.key, and always T or null.
-func (c *compiler) constantKey(key *ast.StringNode, base fn, bt *Type) (fn, *Type) {
-	name, at := key.Value, c.at(key)
+func (c *compiler) constantKey(key ast.Node, name string, base fn, bt *Type) (fn, *Type) {
+	at := c.at(key)
 	t, ok := c.field(key, bt, name)
 	if !ok {
 		return constant(nil), Any()

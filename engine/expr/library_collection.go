@@ -5,7 +5,7 @@ func collectionFunctions() []function {
 	const group = "lists"
 	list := req("list", anyList())
 	objects := req("list", ListOf(Union(anyObject(), Null())))
-	field := req("field", StringType())
+	field := req("field", StringType()).as(isField)
 	both := func(a []*Type) *Type { return ListOf(union(a[0].item(), a[1].item())) }
 	set := func(name, doc string, result func([]*Type) *Type, do func(f *frame, a, b []any) any, examples ...Example) function {
 		return function{
@@ -188,7 +188,7 @@ func collectionFunctions() []function {
 		best("maxBy", "The object with the largest value of the field, of equals the first; null of none.", 1,
 			Example{`maxBy([{n: 1}, {n: 3}, {n: 2}], "n")`, `{"n":3}`}, Example{`maxBy([], "n")`, `null`}),
 		best("minBy", "The object with the smallest value of the field, of equals the first; null of none.", -1,
-			Example{`minBy([{n: 2}, {n: 1}], "n")`, `{"n":1}`}, Example{`minBy([{x: 1}], "n")`, `null`}),
+			Example{`minBy([{n: 2}, {n: 1}], "n")`, `{"n":1}`}, Example{`minBy([{n: null}], "n")`, `null`}),
 		{
 			name: "sliding", group: group, params: []param{list, req("size", Int())}, returns: "list(list)", result: func(a []*Type) *Type { return ListOf(sameList(a)) },
 			doc: "All runs of so many neighbours.", examples: []Example{{`sliding([1, 2, 3], 2)`, `[[1,2],[2,3]]`}, {`sliding([1], 2)`, `[]`}},

@@ -169,7 +169,7 @@ func listFunctions() []function {
 			},
 		},
 		{
-			name: "indexBy", group: group, params: []param{req("list", ListOf(Union(anyObject(), Null()))), req("field", StringType())}, returns: "object",
+			name: "indexBy", group: group, params: []param{req("list", ListOf(Union(anyObject(), Null()))), req("field", StringType()).as(isField)}, returns: "object",
 			result: func(a []*Type) *Type { return ObjectOf(nil, a[0].item()) },
 			doc:    "The objects of a list by the text of one of their fields; of equals the last.", examples: []Example{{`indexBy([{id: 7, n: "a"}], "id")`, `{"7":{"id":7,"n":"a"}}`}, {`indexBy([], "id")`, `{}`}},
 			do: func(f *frame, a []any) any {

@@ -3,7 +3,7 @@ package expr
 func objectFunctions() []function {
 	const group = "objects"
 	object := req("object", anyObject())
-	names := req("names", ListOf(StringType()))
+	names := req("names", ListOf(StringType())).as(isNames)
 	loose := func(a []*Type) *Type { return ObjectOf(nil, a[0].member()) }
 	return []function{
 		{
@@ -50,7 +50,7 @@ func objectFunctions() []function {
 		},
 		{
 			name: "pick", group: group, params: []param{object, names}, returns: "object", result: loose,
-			doc: "The object with these members alone, as far as it has them.", examples: []Example{{`pick({a: 1, b: 2}, ["a", "x"])`, `{"a":1}`}, {`pick({a: 1}, [])`, `{}`}},
+			doc: "The object with these members alone, as far as it has them.", examples: []Example{{`pick({a: 1, b: 2, c: 3}, ["a", "c"])`, `{"a":1,"c":3}`}, {`pick({a: 1}, [])`, `{}`}},
 			do: func(f *frame, a []any) any {
 				m, out := f.object(a[0]), map[string]any{}
 				for _, n := range f.list(a[1]) {
@@ -66,7 +66,7 @@ func objectFunctions() []function {
 		},
 		{
 			name: "omit", group: group, params: []param{object, names}, returns: "object", result: loose,
-			doc: "The object without these members.", examples: []Example{{`omit({a: 1, b: 2}, ["a"])`, `{"b":2}`}, {`omit({a: 1}, ["x"])`, `{"a":1}`}},
+			doc: "The object without these members.", examples: []Example{{`omit({a: 1, b: 2}, ["a"])`, `{"b":2}`}, {`omit({a: 1, b: 2, c: 3}, ["a", "b"])`, `{"c":3}`}},
 			do: func(f *frame, a []any) any {
 				m := f.object(a[0])
 				f.step(2 * len(m))

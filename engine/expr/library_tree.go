@@ -10,7 +10,7 @@ import (
 func treeFunctions() []function {
 	const group = "objects"
 	object := req("object", anyObject())
-	path := req("path", StringType())
+	path := req("path", StringType()).as(isPath)
 	return []function{
 		{
 			name: "mergeDeep", group: group, params: []param{req("objects", Optional(anyObject()))}, rest: true, returns: "object", result: gives(anyObject()),
@@ -47,9 +47,9 @@ func treeFunctions() []function {
 			},
 		},
 		{
-			name: "rename", group: group, params: []param{object, req("names", ObjectOf(nil, StringType()))}, returns: "object", result: gives(anyObject()),
+			name: "rename", group: group, params: []param{object, req("names", ObjectOf(nil, StringType())).as(isRenames)}, returns: "object", result: gives(anyObject()),
 			doc:      "The object with members renamed: {old: \"new\"}. Names that it hasn't don't matter.",
-			examples: []Example{{`rename({a: 1, b: 2}, {a: "x"})`, `{"b":2,"x":1}`}, {`rename({a: 1}, {z: "y"})`, `{"a":1}`}},
+			examples: []Example{{`rename({a: 1, b: 2}, {a: "x"})`, `{"b":2,"x":1}`}, {`rename({a: 1, b: 2}, {a: "b", b: "a"})`, `{"a":2,"b":1}`}},
 			do: func(f *frame, a []any) any {
 				m, names := f.object(a[0]), f.object(a[1])
 				f.alloc(80 * len(m))
@@ -101,7 +101,7 @@ func treeFunctions() []function {
 		{
 			name: "getPath", group: group, params: []param{req("value", Optional(Any())), path, opt("default", Any())}, returns: "value or null", result: gives(Any()),
 			doc:      "What a path such as a.b.0 that the data gives leads to, else null or the default. A path that is known is better written as value.a.b.",
-			examples: []Example{{`getPath({a: {b: [7]}}, "a.b.0")`, `7`}, {`getPath({a: 1}, "a.b", "none")`, `"none"`}},
+			examples: []Example{{`getPath({a: {b: [7]}}, "a.b.0")`, `7`}, {`getPath(fromJSON("{\"a\": 1}"), "a.b", "none")`, `"none"`}},
 			do: func(f *frame, a []any) any {
 				if v := f.path(a[0], f.str(a[1])); v != nil || len(a) < 3 {
 					return v

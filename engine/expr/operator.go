@@ -47,6 +47,7 @@ func (c *compiler) binary(n *ast.BinaryNode) (fn, *Type) {
 	if n.Operator == "-" && c.dashed(n) {
 		return constant(nil), Any()
 	}
+	reads := c.varying
 	l, lt := c.node(n.Left)
 	r, rt := c.node(n.Right)
 	at := c.at(n)
@@ -73,6 +74,9 @@ func (c *compiler) binary(n *ast.BinaryNode) (fn, *Type) {
 		code := op[0]
 		if op == "**" {
 			code = '^'
+		}
+		if c.varying == reads {
+			t = joined(op, lt, rt, t)
 		}
 		return func(f *frame) any {
 			a, b := l(f), r(f)
@@ -104,6 +108,11 @@ func (c *compiler) binary(n *ast.BinaryNode) (fn, *Type) {
 				if s, ok := x.(*ast.StringNode); ok {
 					c.possible(x, n.Left, lt, s.Value)
 				}
+			}
+		}
+		if name, ok := constantText(lt); ok && rt.only(kObject|kNull) {
+			if _, ok := c.memberName(n.Left, rt, name); !ok {
+				return constant(nil), Any()
 			}
 		}
 		if rt.only(kList|kNull) && apart(lt, rt.item()) {
@@ -323,6 +332,17 @@ func (c *compiler) matches(n *ast.BinaryNode, l, r fn, lt, rt *Type) (fn, *Type)
 		f.matching(text, size)
 		return re.MatchString(text)
 	}, Bool()
+}
+
+// joined is the type of two texts that are joined: a constant one of two
+// constants, as long as it can be a name. Others have type t.
+func joined(op string, l, r, t *Type) *Type {
+	a, aok := constantText(l)
+	b, bok := constantText(r)
+	if op == "+" && aok && bok && len(a)+len(b) <= 200 {
+		return Enum(a + b)
+	}
+	return t
 }
 
 // arithType is the type of l op r, nil when there is none.

@@ -16,6 +16,10 @@ const (
 	isUnit                    // a unit of time, of which the plural is taken, too
 	isPresent                 // any value but null
 	isTexts                   // items, or members, of which text is made: not null
+	isField                   // a member of the items of the first argument
+	isNames                   // members of the first argument, in a list
+	isRenames                 // members of the first argument, by their names
+	isPath                    // a path in the first argument
 	isOrdered                 // items that can be put in order, or such a value
 	isNumbers                 // items that are numbers, or a number
 )
@@ -71,9 +75,17 @@ func constantText(t *Type) (string, bool) {
 	return s, ok
 }
 
-// constantArgument checks the argument i when it is a constant text, and
-// prepares it.
-func (c *compiler) constantArgument(n ast.Node, spec *function, i int, t *Type, run *fn) bool {
+// constantArgument checks the argument i, the last of types so far, when it is a
+// constant text, or holds such, and prepares it.
+func (c *compiler) constantArgument(n ast.Node, spec *function, types []*Type, run *fn) bool {
+	i := len(types) - 1
+	t := types[i]
+	switch spec.param(i).is {
+	case isNames:
+		return c.memberNames(n, t, types[0])
+	case isRenames:
+		return c.renames(n, types[0])
+	}
 	s, ok := constantText(t)
 	if !ok {
 		return true
@@ -86,8 +98,15 @@ func (c *compiler) constantArgument(n ast.Node, spec *function, i int, t *Type, 
 			c.fail(n, CodeRegexp, "", "%v", err)
 			return false
 		}
-		*run = constant(&pattern{s, re, size})
+		if _, literal := n.(*ast.StringNode); literal {
+			*run = constant(&pattern{s, re, size})
+		}
 		return true
+	case isField:
+		return c.fieldArgument(n, spec.name, types[0].item(), s)
+	case isPath:
+		_, ok := c.pathType(n, types[0], s)
+		return ok
 	case isZone:
 		if _, err := c.attempt(func(f *frame) any { return f.zone(s) }); err != nil {
 			c.fail(n, CodeEnum, zoneHint(s), "unknown zone %s", clip(s))
@@ -100,6 +119,24 @@ func (c *compiler) constantArgument(n ast.Node, spec *function, i int, t *Type, 
 	if p.typ != nil && p.typ.only(kString) && len(p.typ.enum) > 0 && !slices.Contains(p.typ.enum, any(s)) && spec.name != "sort" {
 		c.unlisted(n, p.typ, s)
 		return false
+	}
+	return true
+}
+
+// fieldArgument checks s, an argument of the function name, as a field of
+// objects of type t, and what the function does with it.
+func (c *compiler) fieldArgument(n ast.Node, name string, t *Type, s string) bool {
+	ft, ok := c.memberName(n, t, s)
+	if !ok {
+		return false
+	}
+	switch name {
+	case "indexBy":
+		if !c.present(n, ft) {
+			return false
+		}
+	case "maxBy", "minBy":
+		return c.orderly(n, ft.nonNull(), name)
 	}
 	return true
 }
