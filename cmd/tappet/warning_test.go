@@ -11,7 +11,7 @@ import (
 
 // S31: a list of files under a key without [] is a warning when the graph is
 // saved, and one on the attempt when the first file alone was sent.
-func TestS31OnlyTheFirstFileIsAWarning(t *testing.T) {
+func TestS31_OnlyTheFirstFileIsAWarning(t *testing.T) {
 	t.Parallel()
 	sink := newSink(t, nil)
 	s := start(t, "", "--egress-allow", hostport(sink.URL))

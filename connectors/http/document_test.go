@@ -3,10 +3,13 @@ package http_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -139,12 +142,20 @@ var fences = regexp.MustCompile("(?ms)^```(json event|yaml steps|text sent)\n(.*
 
 func TestDocumentIsTrue(t *testing.T) {
 	t.Parallel()
-	doc, err := os.ReadFile(document)
-	if err != nil {
-		t.Fatal(err)
+	pages, err := filepath.Glob("../../docs/http/*.md")
+	if err != nil || len(pages) != 4 {
+		t.Fatalf("%q, %v; one for each action is wanted", pages, err)
+	}
+	var doc strings.Builder
+	for _, path := range append([]string{document}, pages...) {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc.Write(b)
 	}
 	event, steps, n := "", "", 0
-	for _, f := range fences.FindAllStringSubmatch(string(doc), -1) {
+	for _, f := range fences.FindAllStringSubmatch(doc.String(), -1) {
 		switch f[1] {
 		case "json event":
 			event = f[2]
@@ -170,46 +181,53 @@ func TestDocumentIsTrue(t *testing.T) {
 	}
 }
 
-// Each test that the page names is there.
+// The table has each statement of the connector, S1 to S34, once, with the tests
+// that have its number in their names: all that there are, and no others.
 func TestDocumentNamesItsTests(t *testing.T) {
 	t.Parallel()
 	doc, err := os.ReadFile(document)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var sources []string
-	for _, folder := range []string{".", "../webhook", "../connection", "../../engine", "../../engine/program", "../../api", "../../cmd/tappet"} {
-		list, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
-		if err != nil {
-			t.Fatal(err)
+	there := map[string][]string{}
+	err = filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
 		}
-		sources = append(sources, list...)
-	}
-	var own, all strings.Builder
-	for _, s := range sources {
-		b, err := os.ReadFile(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all.Write(b)
-		if filepath.Dir(s) == "." {
-			own.Write(b)
-		}
-	}
-	rows := map[string]bool{}
-	for _, row := range regexp.MustCompile(`(?m)^\| (S[0-9]+) \|.*$`).FindAllStringSubmatch(string(doc), -1) {
-		rows[row[1]] = true
-	}
-	for _, name := range regexp.MustCompile("`(Test[A-Za-z0-9_]+)`").FindAllStringSubmatch(string(doc), -1) {
-		if !strings.Contains(all.String(), "func "+name[1]+"(t *testing.T)") {
-			t.Errorf("there is no %s", name[1])
-		}
-	}
-	for _, name := range regexp.MustCompile(`func Test(S[0-9]+)_(?:(S[0-9]+)_)?`).FindAllStringSubmatch(own.String(), -1) {
-		for _, s := range name[1:] {
-			if s != "" && !rows[s] {
-				t.Errorf("the page has no row of %s", s)
+		src, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func (TestS[0-9]\w*)\(t \*testing\.T\)`).FindAllStringSubmatch(string(src), -1) {
+			for _, s := range regexp.MustCompile(`S[0-9]+`).FindAllString(m[1][:strings.LastIndexByte(m[1], '_')+1], -1) {
+				there[s] = append(there[s], m[1])
+			}
+			if !strings.Contains(m[1], "_") {
+				t.Errorf("%s: write %s as TestS1_What", path, m[1])
 			}
 		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string][]string{}
+	for _, row := range regexp.MustCompile(`(?m)^\| (S[0-9]+) \|.*$`).FindAllStringSubmatch(string(doc), -1) {
+		if rows[row[1]] != nil {
+			t.Errorf("%s has two rows", row[1])
+		}
+		for _, name := range regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(row[0], -1) {
+			rows[row[1]] = append(rows[row[1]], name[1])
+		}
+	}
+	for n := 1; n <= 34; n++ {
+		if s := fmt.Sprint("S", n); len(there[s]) == 0 || len(rows[s]) == 0 {
+			t.Errorf("%s has %d tests, and %d in its row", s, len(there[s]), len(rows[s]))
+		}
+	}
+	for _, all := range []map[string][]string{rows, there} {
+		for _, names := range all {
+			slices.Sort(names)
+		}
+	}
+	if d := cmp.Diff(there, rows); d != "" {
+		t.Errorf("(-tests +table)\n%s", d)
 	}
 }

@@ -27,7 +27,7 @@ func (uploads) Action(use string) (program.ActionSpec, error) {
 
 // S31: at save time a list of files under a key of which only the first would be
 // sent is a warning, and nothing else is.
-func TestS31AListOfFilesWithoutBracketsIsAWarning(t *testing.T) {
+func TestS31_AListOfFilesWithoutBracketsIsAWarning(t *testing.T) {
 	t.Parallel()
 	for _, x := range []struct{ with, at string }{
 		{`parts: {a: "${{ trigger.files }}"}`, "/steps/0/with/parts/a"},
@@ -59,7 +59,7 @@ func TestS31AListOfFilesWithoutBracketsIsAWarning(t *testing.T) {
 }
 
 // The warning names the key that would send all.
-func TestS31TheWarningSaysWhatToWrite(t *testing.T) {
+func TestS31_TheWarningSaysWhatToWrite(t *testing.T) {
 	t.Parallel()
 	doc := mustParse(t, "name: s31\ntrigger: {use: form}\nsteps:\n  - {id: a, use: http.send, with: {parts: {a: '${{ trigger.files }}'}}}\n")
 	_, problems := program.Build(doc, uploads{})
