@@ -230,6 +230,8 @@ type exampleRun struct {
 	fails bool
 }
 
+// exampleRuns has all examples but task-to-form, which TestS34 runs between the
+// two apps that it needs.
 func exampleRuns() map[string]exampleRun {
 	const hook = `{"body":%s,"headers":{},"query":{},"method":"POST","path":"x","params":{},"files":[]}`
 	const tick = `{"scheduled_at":"2026-11-24T10:00:00Z"}`
