@@ -91,7 +91,10 @@ func (p *Problem) Error() string {
 // String gives place, message and suggestion on one line.
 func (e ProblemError) String() string {
 	var b strings.Builder
-	if e.Line > 0 {
+	switch {
+	case e.Line > 0 && e.Column > 0:
+		fmt.Fprintf(&b, "line %d, column %d: ", e.Line, e.Column)
+	case e.Line > 0:
 		fmt.Fprintf(&b, "line %d: ", e.Line)
 	}
 	if place := e.Pointer + e.Parameter; place != "" {

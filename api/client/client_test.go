@@ -186,6 +186,19 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+func TestAProblemTellsItsPlace(t *testing.T) {
+	t.Parallel()
+	for want, e := range map[string]client.ProblemError{
+		`line 3, column 5: /a: m; s`: {Pointer: "/a", Line: 3, Column: 5, Message: "m", Suggestion: "s"},
+		`line 3: m`:                  {Line: 3, Message: "m"},
+		`limit: m`:                   {Parameter: "limit", Message: "m"},
+	} {
+		if got := e.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestNewRefusesWhatIsNoAddress(t *testing.T) {
 	t.Parallel()
 	for _, base := range []string{"", "127.0.0.1:7700", "ftp://x", "http://", "http://\x00"} {

@@ -15,7 +15,7 @@ func TestExpressionLimitsAreSettings(t *testing.T) {
 	t.Parallel()
 	s := start(t, "", "--limits-expr-brackets", "3", "--limits-expr-steps", "5000")
 	v, err := s.Validate(t.Context(), []byte("name: a\ntrigger: {use: manual}\nsteps: [{id: s, set: '${{ [[[[1]]]] }}'}]"), client.YAML)
-	if err != nil || len(v.Problems) != 1 || v.Problems[0].Message != "brackets nest too deeply; at most 3 are allowed (limits.expr_brackets)" {
+	if err != nil || len(v.Problems) != 1 || v.Problems[0].Message != "brackets nest more than 3 deep (limits.expr_brackets)" {
 		t.Errorf("%+v, %v", v.Problems, err)
 	}
 	s.deploy(t, "b", "name: b\ntrigger: {use: manual}\nsteps: [{id: s, set: '${{ sum(1..trigger.body) }}'}]")

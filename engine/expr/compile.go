@@ -139,7 +139,7 @@ func (c *compiler) parse(src string) *parser.Tree {
 		if strings.Contains(msg, "maximum allowed nodes") {
 			code, msg = CodeTooLarge, fmt.Sprintf("the expression has more than %d parts (limits.expr_nodes)", c.limits.Nodes)
 		}
-		c.report(fe.From, code, syntaxHint(tokens, fe.From), "%s", syntaxMessage(msg))
+		c.report(syntaxPlace(src, tokens, fe), code, syntaxHint(tokens, fe.From), "%s", syntaxMessage(msg))
 		return nil
 	}
 	return tree
@@ -173,15 +173,15 @@ func (c *compiler) shallow(tokens []lexer.Token) bool {
 		what, most, setting := "", 0, ""
 		switch {
 		case depth > c.limits.Brackets:
-			what, most, setting = "brackets nest", c.limits.Brackets, "brackets"
+			what, most, setting = "brackets nest more than %d deep", c.limits.Brackets, "brackets"
 		case unary > c.limits.Unary:
-			what, most, setting = "unary operators", c.limits.Unary, "unary"
+			what, most, setting = "there are more than %d unary operators", c.limits.Unary, "unary"
 		case branches > c.limits.Branches:
-			what, most, setting = "conditions, lets and powers", c.limits.Branches, "branches"
+			what, most, setting = "there are more than %d conditions, lets and powers", c.limits.Branches, "branches"
 		default:
 			continue
 		}
-		c.report(t.From, CodeTooLarge, "", "%s too deeply; at most %d are allowed (limits.expr_%s)", what, most, setting)
+		c.report(t.From, CodeTooLarge, "", what+" (limits.expr_%s)", most, setting)
 		return false
 	}
 	return true

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/parser/lexer"
 )
 
@@ -112,6 +113,8 @@ func syntaxMessage(msg string) string {
 			return "the number is too large"
 		}
 		return "the number is more than a 64-bit integer holds; compute with decimal(\"…\"), or write a text"
+	case msg == unclosedText:
+		return "the text isn't closed by its quote"
 	case m == nil:
 		return strings.ToLower(msg[:1]) + msg[1:]
 	case m[1] == "EOF":
@@ -120,8 +123,74 @@ func syntaxMessage(msg string) string {
 	return "unexpected " + quoted(m[2])
 }
 
+// syntaxPlace is where what an error is about begins, in runes: the parser's
+// place is the end of a text that isn't closed, and behind a number that is too
+// large.
+func syntaxPlace(src string, tokens []lexer.Token, err *file.Error) int {
+	switch {
+	case err.Message == unclosedText || err.Message == "unclosed comment":
+		if at := openLiteral(src); at >= 0 {
+			return at
+		}
+	case strings.HasSuffix(err.Message, "value out of range"):
+		for i := len(tokens) - 1; i >= 0; i-- {
+			if tokens[i].Kind == lexer.Number && tokens[i].From <= err.From {
+				return tokens[i].From
+			}
+		}
+	}
+	return err.From
+}
+
+const unclosedText = "literal not terminated"
+
+// openLiteral gives the rune at which a text or a comment begins that has no
+// end, -1 when there is none.
+func openLiteral(src string) int {
+	rs := []rune(src)
+	for i := 0; i < len(rs); i++ {
+		from, c := i, rs[i]
+		switch {
+		case c == '"' || c == '\'' || c == '`':
+			for i++; i < len(rs) && rs[i] != c; i++ {
+				if c == '`' {
+					continue
+				}
+				if rs[i] == '\n' {
+					return from
+				}
+				if rs[i] == '\\' {
+					i++
+				}
+			}
+			if i >= len(rs) {
+				return from
+			}
+		case c == '/' && i+1 < len(rs) && rs[i+1] == '/':
+			for i < len(rs) && rs[i] != '\n' {
+				i++
+			}
+		case c == '/' && i+1 < len(rs) && rs[i+1] == '*':
+			for i += 2; i+1 < len(rs) && (rs[i] != '*' || rs[i+1] != '/'); {
+				i++
+			}
+			if i+1 >= len(rs) {
+				return from
+			}
+			i++
+		}
+	}
+	return -1
+}
+
 // syntaxHint looks for the habit behind an error at rune at.
 func syntaxHint(tokens []lexer.Token, at int) string {
+	// The smallest integer is read as a minus and a number that is too large.
+	for i, t := range tokens {
+		if t.Kind == lexer.Number && t.Value == "9223372036854775808" && i > 0 && tokens[i-1].Is(lexer.Operator, "-") && t.From <= at {
+			return "write -9223372036854775807 - 1"
+		}
+	}
 	i := slices.IndexFunc(tokens, func(t lexer.Token) bool { return t.From >= at })
 	if i < 0 {
 		return ""

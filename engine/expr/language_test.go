@@ -195,8 +195,13 @@ func TestProblems(t *testing.T) {
 		{``, []string{`syntax 1:1 `}},
 		{`# > 1`, []string{`syntax 1:1 `}},
 		{"\xff", []string{`utf8 1:1 `}},
-		{`1 + 12345678901234567890`, []string{`syntax 1:24 `}},
-		{`1e999`, []string{`syntax 1:5 `}},
+		{`1 + 12345678901234567890`, []string{`syntax 1:5 `}},
+		{`1 + 12345678901234567890 + 2`, []string{`syntax 1:5 `}},
+		{`-9223372036854775808`, []string{`syntax 1:2 write -9223372036854775807 - 1`}},
+		{`1 + "abc`, []string{`syntax 1:5 `}},
+		{"'it\\'s' + `a` + 'x\ny' // '", []string{`syntax 1:17 `}},
+		{`1 /* a */ + /* "ü`, []string{`syntax 1:13 `}},
+		{`1e999`, []string{`syntax 1:1 `}},
 
 		// What makes text or an order of a value needs one, and of one kind.
 		{`string(trigger.body.task.due)`, []string{`maybe_null 1:26 add ?? and a default`}},

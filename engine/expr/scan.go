@@ -2,6 +2,7 @@ package expr
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -58,7 +59,7 @@ func scan(s string, limit int) ([]part, *scanError) {
 			return nil, err
 		}
 		if expressions++; expressions > maxExpressions {
-			return nil, &scanError{at: runes.at(j), code: CodeTooLarge, msg: "more than 128 expressions in one text"}
+			return nil, &scanError{at: runes.at(j), code: CodeTooLarge, msg: fmt.Sprintf("more than %d expressions in one text; this limit is fixed", maxExpressions), hint: "join texts in a step of its own, with set"}
 		}
 		if text.Len() > 0 {
 			parts = append(parts, part{text: text.String()})
@@ -111,7 +112,7 @@ func closing(s string, limit int) (int, *scanError) {
 				if len(window) < len(s) {
 					break
 				}
-				return 0, &scanError{at: fe.From, code: CodeSyntax, msg: syntaxMessage(fe.Message)}
+				return 0, &scanError{at: syntaxPlace(window, nil, fe), code: CodeSyntax, msg: syntaxMessage(fe.Message)}
 			}
 			return 0, &scanError{code: CodeSyntax, msg: "the expression can't be read"}
 		}
@@ -144,7 +145,7 @@ func closing(s string, limit int) (int, *scanError) {
 		}
 	}
 	if len(window) < len(s) {
-		return 0, &scanError{code: CodeTooLarge, msg: "the expression is longer than allowed, or isn't closed by }}", opening: true}
+		return 0, &scanError{code: CodeTooLarge, msg: fmt.Sprintf("the expression is longer than %d bytes (limits.expr_source), or isn't closed by }}", limit), opening: true}
 	}
 	return 0, unclosed()
 }

@@ -65,7 +65,7 @@ func TestTextProblems(t *testing.T) {
 		{`a ${{ b`, `1:3: ${{ isn't closed by }}; a literal ${{ is written $${{`},
 		{"ü\nß ${{ (1", `2:3: ${{ isn't closed by }}; a literal ${{ is written $${{`},
 		{`${{ a) }}`, `1:6: unexpected ")"`},
-		{`${{ 'x }}`, `1:10: literal not terminated`},
+		{`${{ 'x }}`, `1:5: the text isn't closed by its quote`},
 		{`${{ }}`, `1:4: the expression is empty`},
 		{"ü ${{ trigger.body.tilte }}", `1:20: unknown field tilte; did you mean "title"?`},
 		{"a\n  ${{ trigger.body.title }} ${{\n trigger.body.tilte }}", `3:15: unknown field tilte; did you mean "title"?`},
@@ -73,8 +73,8 @@ func TestTextProblems(t *testing.T) {
 		{`${{ null }} `, `1:5: the value may be absent, and would be part of a text; add ?? and a default`},
 		{`key ${{ secret("k") }}`, `1:9: a secret can't be part of a text; give the secret whole to a field that takes one`},
 		{"\xff", `1:1: the text isn't valid UTF-8`},
-		{`${{ "` + strings.Repeat("x", 17<<10) + `" }}`, `1:1: the expression is longer than allowed, or isn't closed by }}`},
-		{strings.Repeat(`${{ 1 }}`, 129), `1:1025: more than 128 expressions in one text`},
+		{`${{ "` + strings.Repeat("x", 17<<10) + `" }}`, `1:1: the expression is longer than 16384 bytes (limits.expr_source), or isn't closed by }}`},
+		{strings.Repeat(`${{ 1 }}`, 129), `1:1025: more than 128 expressions in one text; this limit is fixed; join texts in a step of its own, with set`},
 	} {
 		tm, problems := Text(c.src, newScope(t))
 		if tm != nil || len(problems) != 1 || problems[0].String() != c.want {
@@ -102,9 +102,9 @@ func TestExpr(t *testing.T) {
 	for src, want := range map[string]string{
 		`${{ 1 }} == 2`:         `1:1: one expression is expected, not a text; write all of it in one ${{ }}, or none of it`,
 		`${{ 1`:                 `1:1: ${{ isn't closed by }}; a literal ${{ is written $${{`,
-		"12345678901234567890":  `1:20: the number is more than a 64-bit integer holds; compute with decimal("…"), or write a text`,
-		"0x1ffffffffffffffffff": `1:21: the number is more than a 64-bit integer holds; compute with decimal("…"), or write a text`,
-		"1e999":                 `1:5: the number is too large`,
+		"12345678901234567890":  `1:1: the number is more than a 64-bit integer holds; compute with decimal("…"), or write a text`,
+		"0x1ffffffffffffffffff": `1:1: the number is more than a 64-bit integer holds; compute with decimal("…"), or write a text`,
+		"1e999":                 `1:1: the number is too large`,
 		" ${{ tigger }}":        `1:6: unknown name tigger; did you mean "trigger"?`,
 	} {
 		if _, problems := Expr(src, newScope(t)); len(problems) != 1 || problems[0].String() != want {

@@ -238,13 +238,39 @@ func TestLocate(t *testing.T) {
 		`      spread: "one`,
 		`        X"`,
 		`      "ключ": X`,
+		`      blank: >-`,
+		``,
+		`        one`,
+		``,
+		`          two`,
+		``,
+		`        é three X`,
+		`      wide: one two  `,
+		`        three`,
+		``,
+		`        é X`,
+		`      lines: 'it''s`,
+		`        one`,
+		``,
+		`          é X'`,
+		`      joined: "one\`,
+		`        \ two\`,
+		`        X"`,
+		`      item: [a, "b`,
+		`        X"]`,
+		`      odd: >2`,
+		`          X`,
 	}, "\n")
 	doc := mustParse(t, src)
 	want := map[string]graph.Pos{
 		"plain": {6, 20}, "double": {7, 34}, "single": {8, 26}, "literal": {11, 15},
-		"folded": {12, 15}, "spread": {15, 15}, "ключ": {17, 15},
+		"folded": {14, 9}, "spread": {16, 9}, "ключ": {17, 15}, "blank": {24, 17}, "wide": {28, 11}, "lines": {32, 13}, "joined": {35, 9}, "item": {37, 9},
+		"odd": {38, 12}, // can't be told: where the value begins
 	}
 	for _, m := range doc.Steps[0].Set.Members {
+		if m.Value.Kind == graph.List {
+			m.Value = m.Value.Items[1]
+		}
 		before, _, _ := strings.Cut(m.Value.Text, "X")
 		line := 1 + strings.Count(before, "\n")
 		column := 1 + len([]rune(before[strings.LastIndexByte(before, '\n')+1:]))
@@ -335,6 +361,20 @@ func TestOddNumbers(t *testing.T) {
 		_, problems := graph.Parse([]byte("name: x\ntrigger: {use: manual}\nsteps:\n- id: a\n  set:\n    n: "+s), graph.YAML, graph.Limits{})
 		if got := len(problems) > 0; got != odd {
 			t.Errorf("%s: refused %t, want %t: %v", s, got, odd, problems)
+		}
+	}
+}
+
+// A problem tells its place as far as it is known.
+func TestProblemsTellTheirPlace(t *testing.T) {
+	t.Parallel()
+	for want, p := range map[string]graph.Problem{
+		`line 3, column 5: /a: m; s`: {Pointer: "/a", Line: 3, Column: 5, Message: "m", Suggestion: "s"},
+		`line 3: m`:                  {Line: 3, Message: "m"},
+		`/a: m`:                      {Pointer: "/a", Message: "m"},
+	} {
+		if got := p.Error(); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

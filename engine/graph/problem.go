@@ -26,7 +26,10 @@ func (p Problem) Error() string {
 	if p.Pointer != "" {
 		s = p.Pointer + ": " + s
 	}
-	if p.Line > 0 {
+	switch {
+	case p.Line > 0 && p.Column > 0:
+		s = fmt.Sprintf("line %d, column %d: %s", p.Line, p.Column, s)
+	case p.Line > 0:
 		s = fmt.Sprintf("line %d: %s", p.Line, s)
 	}
 	if p.Suggestion != "" {

@@ -13,9 +13,8 @@ type source struct {
 }
 
 // Locate gives the place in the source of a place in the text of v, a value of
-// this document: line and column count from 1, in characters. Exact for a text
-// on one line and for a literal block of YAML; elsewhere, and for what can't be
-// told, it is where the value begins.
+// this document: line and column count from 1, in characters. For what can't be
+// told it is where the value begins.
 func (d *Document) Locate(v *Value, line, column int) Pos {
 	if v == nil {
 		return Pos{}
@@ -27,23 +26,19 @@ func (d *Document) Locate(v *Value, line, column int) Pos {
 	if v.style == literal {
 		return d.source.inLiteral(v, line, column)
 	}
-	if v.style == opaque {
-		return begin
-	}
-	raw, ok := d.source.line(v.Line)
-	if !ok {
-		return begin
-	}
-	raw, ok = skip(raw, v.Column-1)
-	if !ok {
-		return begin
-	}
 	offset := inText(v.Text, line, column)
 	if offset < 0 {
 		return begin
 	}
-	if n, ok := d.source.inScalar(raw, v, offset); ok {
-		return Pos{v.Line, v.Column + n}
+	find := d.source.inFlow
+	switch v.style {
+	case opaque:
+		return begin
+	case folded:
+		find = d.source.inFolded
+	}
+	if at, ok := find(v, offset); ok {
+		return at
 	}
 	return begin
 }
@@ -93,49 +88,113 @@ func inText(s string, line, column int) int {
 	return len(s) - len(rest)
 }
 
-// inScalar gives how many characters behind the begin of raw the byte offset of
-// v's text stands. It reads raw as the parser has, and gives up as soon as both
-// differ.
-func (s source) inScalar(raw string, v *Value, offset int) (chars int, ok bool) {
-	text := v.Text
-	if v.style == plain {
-		if !strings.HasPrefix(raw, text) {
-			return 0, false
+// inFlow finds the byte offset of v's text, a plain or quoted scalar. It reads
+// the source as the parser has, and gives up as soon as both differ.
+func (s source) inFlow(v *Value, offset int) (Pos, bool) {
+	text, n := v.Text, v.Line
+	raw, ok := s.line(n)
+	if !ok {
+		return Pos{}, false
+	}
+	rest, ok := skip(raw, v.Column-1)
+	if !ok {
+		return Pos{}, false
+	}
+	at := len(raw) - len(rest)
+	if v.style != plain {
+		quote := byte('"')
+		if v.style == single {
+			quote = '\''
 		}
-		return width(text[:offset]), true
-	}
-	quote := byte('"')
-	if v.style == single {
-		quote = '\''
-	}
-	if raw == "" || raw[0] != quote {
-		return 0, false
-	}
-	at := 1 // in raw
-	for done := 0; done < offset; {
-		if at >= len(raw) {
-			return 0, false
+		if rest == "" || rest[0] != quote {
+			return Pos{}, false
 		}
-		c, n := utf8.DecodeRuneInString(raw[at:])
+		at++
+	}
+	for done := 0; ; {
+		joined := v.style == double && raw[at:] == `\` // the end of the line is no part of the text
+		if done == offset && !joined {
+			return Pos{n, width(raw[:at]) + 1}, true
+		}
+		if joined || strings.Trim(raw[at:], " \t") == "" {
+			// One end of a line is a space; of more, all but the first are kept.
+			blank := -1
+			for next := ""; next == ""; blank++ {
+				n++
+				if raw, ok = s.line(n); !ok {
+					return Pos{}, false
+				}
+				next = strings.TrimLeft(raw, " \t")
+				at = len(raw) - len(next)
+			}
+			want := strings.Repeat("\n", blank)
+			if blank == 0 && !joined {
+				want = " "
+			}
+			if !strings.HasPrefix(text[done:], want) || done+len(want) > offset {
+				return Pos{}, false
+			}
+			done += len(want)
+			continue
+		}
+		c, size := utf8.DecodeRuneInString(raw[at:])
 		switch {
 		case v.style == single && c == '\'':
 			if !strings.HasPrefix(raw[at:], "''") {
-				return 0, false
+				return Pos{}, false
 			}
-			n = 2
+			size = 2
 		case v.style == double && c == '\\':
-			if c, n = s.escape(raw[at:]); n == 0 {
-				return 0, false
+			if c, size = s.escape(raw[at:]); size == 0 {
+				return Pos{}, false
 			}
 		}
-		if have, w := utf8.DecodeRuneInString(text[done:]); have != c {
-			return 0, false
-		} else {
-			done += w
+		have, w := utf8.DecodeRuneInString(text[done:])
+		if have != c {
+			return Pos{}, false
 		}
-		at += n
+		done += w
+		at += size
 	}
-	return width(raw[:at]), true
+}
+
+// inFolded finds the byte offset of v's text, a folded block. Its lines stand as
+// they are, indented; an end of a line is a space, or one or more in the text.
+func (s source) inFolded(v *Value, offset int) (Pos, bool) {
+	text, indent := v.Text, -1
+	for n, done := v.Line+1, 0; ; n++ {
+		raw, ok := s.line(n)
+		if !ok {
+			return Pos{}, false
+		}
+		if indent < 0 {
+			// Ends of lines above the first one with text are in the text.
+			if strings.Trim(raw, " ") == "" {
+				continue
+			}
+			indent = len(raw) - len(strings.TrimLeft(raw, " "))
+			done = len(text) - len(strings.TrimLeft(text, "\n"))
+		}
+		content := raw[min(indent, len(raw)):]
+		if strings.Trim(raw, " ") == "" {
+			continue
+		}
+		if len(raw)-len(content) != indent || strings.Trim(raw[:indent], " ") != "" || !strings.HasPrefix(text[done:], content) {
+			return Pos{}, false
+		}
+		if offset <= done+len(content) {
+			if offset < done { // at an end of a line
+				offset = done
+			}
+			return Pos{n, width(raw[:indent+offset-done]) + 1}, true
+		}
+		done += len(content)
+		if left := strings.TrimLeft(text[done:], "\n"); len(left) < len(text)-done {
+			done = len(text) - len(left)
+		} else if strings.HasPrefix(left, " ") {
+			done++
+		}
+	}
 }
 
 // escape reads the escape at the start of s, n is 0 when it isn't known.

@@ -73,6 +73,7 @@ const (
 	single               // 'text', YAML
 	double               // "text", YAML and JSON
 	literal              // | block, YAML
+	folded               // > block, YAML
 )
 
 // ValueAt gives a JSON document as a value that stands, with all that is in it,

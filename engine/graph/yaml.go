@@ -204,7 +204,7 @@ func (r *yamlReader) scalar(v *Value, n *yaml.Node, at *path) {
 	case n.Style&yaml.LiteralStyle != 0:
 		v.style = literal
 	case n.Style&yaml.FoldedStyle != 0:
-		v.style = opaque
+		v.style = folded
 	default:
 		var odd bool
 		v.style = plain
