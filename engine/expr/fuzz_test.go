@@ -132,6 +132,7 @@ func newEnvLike(env *Env) *Env {
 func FuzzSchema(f *testing.F) {
 	f.Add(eventSchema)
 	f.Add(`{"allOf":[{"$ref":"#/$defs/a"},{"enum":[1,"a",null,[1]]}],"$defs":{"a":{"type":["string","integer"]}}}`)
+	f.Add(`{"prefixItems":[{"type":"string"},{"enum":[1,null]}],"items":{"prefixItems":[true]}}`)
 	f.Add(`{"properties":{"a":{"$ref":"#"}},"items":{"oneOf":[true,false]}}`)
 	for _, s := range []string{
 		`{"type":"integer","enum":[1,2.5]}`, `{"anyOf":[{"type":"object","additionalProperties":false},{"type":"array","items":{"const":null}}]}`,

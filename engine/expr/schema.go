@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -19,7 +20,7 @@ const (
 )
 
 // ParseSchema reads a JSON Schema (2020-12): type, enum, const, properties,
-// required, additionalProperties, patternProperties, items, oneOf, anyOf,
+// required, additionalProperties, patternProperties, items, prefixItems, oneOf, anyOf,
 // allOf, $ref within the document, writeOnly (a text that is one takes a
 // secret), description, and OpenAPI's nullable. Other keywords don't change the
 // type. An empty schema is any; what nests or recurs too deeply
@@ -88,8 +89,8 @@ func (p *schemaParser) schema(s any, depth int) (*Type, error) {
 			continue
 		}
 		u := never()
-		for _, a := range alternatives {
-			at, err := p.schema(a, depth+1)
+		for i, a := range alternatives {
+			at, err := p.below(a, depth, key, strconv.Itoa(i))
 			if err != nil {
 				return nil, err
 			}
@@ -98,8 +99,8 @@ func (p *schemaParser) schema(s any, depth int) (*Type, error) {
 		t = intersect(t, u)
 	}
 	if all, ok := m["allOf"].([]any); ok {
-		for _, a := range all {
-			u, err := p.schema(a, depth+1)
+		for i, a := range all {
+			u, err := p.below(a, depth, "allOf", strconv.Itoa(i))
 			if err != nil {
 				return nil, err
 			}
@@ -138,7 +139,65 @@ func (p *schemaParser) follow(ref string, depth int) (*Type, error) {
 	}
 	p.open[ref]++
 	defer func() { p.open[ref]-- }()
-	return p.schema(cur, depth+1)
+	t, err := p.below(cur, depth)
+	if inner, ok := errors.AsType[*schemaError](err); ok && !inner.whole {
+		return nil, &schemaError{pointer: ref[1:] + inner.pointer, err: inner.err, whole: true}
+	}
+	return t, err
+}
+
+// schemaError is what is wrong at a place of a schema.
+type schemaError struct {
+	pointer string // RFC 6901
+	err     error
+	whole   bool // the pointer begins at the root
+}
+
+func (e *schemaError) Error() string { return e.pointer + ": " + e.err.Error() }
+func (e *schemaError) Unwrap() error { return e.err }
+
+// below reads the schema s that stands at these names in the one that is read.
+func (p *schemaParser) below(s any, depth int, names ...string) (*Type, error) {
+	t, err := p.schema(s, depth+1)
+	if err == nil {
+		return t, nil
+	}
+	pointer := ""
+	for _, n := range names {
+		pointer += "/" + pointerName(n)
+	}
+	inner, ok := errors.AsType[*schemaError](err)
+	switch {
+	case ok && inner.whole:
+		return nil, inner
+	case ok:
+		return nil, &schemaError{pointer: pointer + inner.pointer, err: inner.err}
+	}
+	return nil, &schemaError{pointer: pointer, err: err}
+}
+
+// items is the type of a list's items: those that prefixItems describes, one by
+// one, and all others.
+func (p *schemaParser) items(m map[string]any, depth int) (*Type, error) {
+	t := Any()
+	if items, ok := m["items"]; ok {
+		if _, old := items.([]any); old {
+			return nil, &schemaError{pointer: "/items", err: errors.New("a list of schemas is that of older drafts; it is called prefixItems")}
+		}
+		var err error
+		if t, err = p.below(items, depth, "items"); err != nil {
+			return nil, err
+		}
+	}
+	prefix, _ := m["prefixItems"].([]any)
+	for i, s := range prefix {
+		u, err := p.below(s, depth, "prefixItems", strconv.Itoa(i))
+		if err != nil {
+			return nil, err
+		}
+		t = union(t, u)
+	}
+	return t, nil
 }
 
 // base reads the keywords that describe a value directly.
@@ -162,11 +221,8 @@ func (p *schemaParser) base(m map[string]any, depth int) (*Type, error) {
 			t.k |= kString
 		case "array":
 			t.k |= kList
-			t.elem = Any()
-			if items, ok := m["items"]; ok {
-				if t.elem, err = p.schema(items, depth+1); err != nil {
-					return nil, err
-				}
+			if t.elem, err = p.items(m, depth); err != nil {
+				return nil, err
 			}
 		case "object":
 			t.k |= kObject
@@ -213,7 +269,7 @@ func typeNames(m map[string]any) ([]string, error) {
 		switch {
 		case m["properties"] != nil:
 			return []string{"object"}, nil
-		case m["items"] != nil:
+		case m["items"] != nil || m["prefixItems"] != nil:
 			return []string{"array"}, nil
 		}
 		return nil, nil
@@ -232,7 +288,7 @@ func (p *schemaParser) members(m map[string]any, depth int) ([]prop, *Type, erro
 	properties, _ := m["properties"].(map[string]any)
 	props := make([]prop, 0, len(properties))
 	for _, name := range sortedNames(properties) {
-		t, err := p.schema(properties[name], depth+1)
+		t, err := p.below(properties[name], depth, "properties", name)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -240,7 +296,7 @@ func (p *schemaParser) members(m map[string]any, depth int) ([]prop, *Type, erro
 	}
 	extra := Any()
 	if a, ok := m["additionalProperties"]; ok {
-		t, err := p.schema(a, depth+1)
+		t, err := p.below(a, depth, "additionalProperties")
 		if err != nil {
 			return nil, nil, err
 		}
@@ -248,7 +304,7 @@ func (p *schemaParser) members(m map[string]any, depth int) ([]prop, *Type, erro
 	}
 	patterns, _ := m["patternProperties"].(map[string]any)
 	for _, name := range sortedNames(patterns) {
-		t, err := p.schema(patterns[name], depth+1)
+		t, err := p.below(patterns[name], depth, "patternProperties", name)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -425,7 +481,7 @@ func (t *Type) schema() any {
 		add(kNumber, "number")
 	}
 	add(kString|kTime|kDuration|kSecret, "string")
-	if t.only(kTime | kNull) {
+	if t.k&kTime != 0 && t.only(kTime|kNull) {
 		out["format"] = "date-time"
 	}
 	if t.k&kSecret != 0 {

@@ -22,6 +22,9 @@ func TestSchemaRoundTrip(t *testing.T) {
 		{`{"type":"string","enum":["a",1]}`, `"a"`, `{"enum":["a"],"type":"string"}`},
 		{`{"type":"array"}`, `list`, `{"type":"array"}`},
 		{`{"items":{"type":"number"}}`, `list(number)`, `{"items":{"type":"number"},"type":"array"}`},
+		{`{"prefixItems":[{"type":"string"}],"items":{"type":"integer"}}`, `list(string or integer)`, `{"items":{"type":["integer","string"]},"type":"array"}`},
+		{`{"type":"array","prefixItems":[{"type":"string"},{"type":"null"}],"items":false}`, `list(string or null)`, `{"items":{"type":["null","string"]},"type":"array"}`},
+		{`{"type":"array","prefixItems":[{"type":"string"}]}`, `list`, `{"type":"array"}`},
 		{`{"type":"array","items":false}`, `list`, `{"items":false,"type":"array"}`},
 		{`{"type":"object"}`, `object`, `{"type":"object"}`},
 		{
@@ -59,6 +62,8 @@ func TestSchemaRoundTrip(t *testing.T) {
 		}
 	}
 	for typ, want := range map[*Type]string{
+		Null():                `{"type":"null"}`,
+		Optional(Time()):      `{"format":"date-time","type":["null","string"]}`,
 		Time():                `{"format":"date-time","type":"string"}`,
 		Optional(Duration()):  `{"type":["null","string"]}`,
 		of(kDecimal):          `{"type":"number"}`,
@@ -77,6 +82,9 @@ func TestSchemaRoundTrip(t *testing.T) {
 func TestSchemaErrors(t *testing.T) {
 	t.Parallel()
 	for schema, want := range map[string]string{
+		`{"properties":{"a/b":{"items":[{"type":"string"}]}}}`:                                 `schema: /properties/a~1b/items: a list of schemas is that of older drafts; it is called prefixItems`,
+		`{"oneOf":[true,{"type":"object","additionalProperties":{"type":"list"}}]}`:            `schema: /oneOf/1/additionalProperties: unknown type "list"; null, boolean, integer, number, string, array and object are known`,
+		`{"properties":{"a":{"$ref":"#/$defs/x"}},"$defs":{"x":{"prefixItems":[{"type":1}]}}}`: `schema: /$defs/x/prefixItems/0: a type must be a text or a list of texts`,
 		`{`:                            `schema: json: the document ends too early, at offset 1: a name in quotes is expected`,
 		`[]`:                           `schema: a schema must be an object, true or false`,
 		`{"type":"text"}`:              `schema: unknown type "text"; null, boolean, integer, number, string, array and object are known`,
