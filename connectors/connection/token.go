@@ -264,7 +264,7 @@ type answer struct {
 	Access  string `json:"access_token,omitempty"`
 	Refresh string `json:"refresh_token,omitempty"`
 	Type    string `json:"token_type,omitempty"`
-	// Life is in seconds, at most maxLife; 0 where it isn't known.
+	// Life is in seconds, at most those of maxLife; 0 where it isn't known.
 	Life        int64  `json:"expires_in,omitempty"`
 	Error       string `json:"error,omitempty"`
 	Description string `json:"error_description,omitempty"`
@@ -276,8 +276,8 @@ func (a *answer) json() []byte {
 	return b
 }
 
-// maxLife is the longest life of a token that is believed, in seconds: ten years.
-const maxLife = 10 * 365 * 24 * 3600
+// maxLife is the longest life of a token that is believed.
+const maxLife = 10 * 365 * 24 * time.Hour
 
 // parseAnswer reads JSON (RFC 6749, 5.1) or, as some providers send, urlencoded
 // pairs, whatever the answer calls itself. What can't be read is absent.
@@ -307,7 +307,7 @@ func parseAnswer(b []byte) answer {
 	}
 	seconds, err := strconv.ParseFloat(strings.TrimSpace(get("expires_in")), 64)
 	if err == nil && seconds > 0 && !math.IsNaN(seconds) {
-		a.Life = int64(math.Ceil(min(seconds, maxLife)))
+		a.Life = int64(math.Ceil(min(seconds, maxLife.Seconds())))
 	}
 	return a
 }

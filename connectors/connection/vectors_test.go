@@ -69,7 +69,7 @@ func FuzzTokenAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		sent = b
 		got := parseAnswer(b)
-		if got.Life < 0 || got.Life > maxLife {
+		if got.Life < 0 || got.Life > int64(maxLife.Seconds()) {
 			t.Errorf("a life of %d s", got.Life)
 		}
 		if text := a.clean(got.Description, nil); len(text) > maxDescription+3 || strings.ContainsAny(text, "\r\n\x00") {
