@@ -45,6 +45,7 @@ func testedStep() engine.StepTested {
 		Exchanges: []engine.Exchange{{Method: "GET", URL: "https://forms.example.com/old", Status: 200, Started: when, Total: 7}},
 		Output:    json.RawMessage(`{"status":500}`), Err: &machine.Error{Kind: "unavailable", Message: "500", Step: "entry"},
 		Warnings: []string{"only the first page is asked for"},
+		Schemas:  map[string]json.RawMessage{"response_schema": json.RawMessage(`{"type":"object"}`)},
 	}
 }
 

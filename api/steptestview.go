@@ -25,6 +25,7 @@ type StepTestResult struct {
 	Error     *RunError       `json:"error,omitempty" doc:"Why it failed; only there when it did."`
 	Warnings  []string        `json:"warnings" nullable:"false" doc:"What the connector warned of, and what would be different in a run."`
 	Exchanges []Exchange      `json:"exchanges" nullable:"false" doc:"The HTTP requests with their times."`
+	Schemas   map[string]any  `json:"schemas" nullable:"false" doc:"JSON Schemas inferred from the output, by the input field that takes one, such as response_schema: written there, it types the mappings after the step."`
 	Curl      string          `json:"curl" doc:"A command of curl that sends the same; empty when there is none." example:"curl -X POST https://forms.example.com/entries"`
 }
 
@@ -81,6 +82,7 @@ func stepTestResultOf(t engine.StepTested) StepTestResult {
 		Sources: StepTestSources{Event: string(t.Event), Steps: make(map[string]string, len(t.Steps))},
 		Input:   t.Input, Output: t.Output, Error: runErrorOf(t.Err), Warnings: list(t.Warnings),
 		Hops:      []WireHop{},
+		Schemas:   make(map[string]any, len(t.Schemas)),
 		Exchanges: attemptOf(engine.Attempt{Exchanges: t.Exchanges}).Exchanges,
 	}
 	if !t.Run.IsZero() {
@@ -88,6 +90,9 @@ func stepTestResultOf(t engine.StepTested) StepTestResult {
 	}
 	for id, s := range t.Steps {
 		v.Sources.Steps[id] = string(s)
+	}
+	for field, schema := range t.Schemas {
+		v.Schemas[field] = schema
 	}
 	for i, h := range t.Hops {
 		hop := WireHop{URL: h.URL, Request: wireMessageOf(h.Request), Response: wireMessageOf(h.Response)}

@@ -64,6 +64,9 @@ type StepTested struct {
 	Output   json.RawMessage
 	Err      *machine.Error
 	Warnings []string
+	// Schemas are inferred from the output of a step that has succeeded: one for
+	// each input field that takes the schema of a member of it.
+	Schemas map[string]json.RawMessage
 }
 
 // maxCaptured is how many hops of a test are kept.
@@ -469,7 +472,26 @@ func (t *stepTrial) use(ctx context.Context, hide *mask) {
 	t.out.Input, t.out.Output = hide.json(input.JSON()), hide.json(res.Output)
 	if err != nil {
 		t.out.Err = failure(hide, t.step.ID, nil, err)
+		return
 	}
+	t.out.Schemas = schemasOf(a.Output, t.out.Output)
+}
+
+// schemasOf infers schemas from what an action of the given output has given. They
+// are open: that an answer has more another time is no failure.
+func schemasOf(schema, output json.RawMessage) map[string]json.RawMessage {
+	fields := program.DeclaredBy(schema)
+	var members map[string]json.RawMessage
+	if len(fields) == 0 || json.Unmarshal(output, &members) != nil {
+		return nil
+	}
+	out := map[string]json.RawMessage{}
+	for member, field := range fields {
+		if doc := members[member]; doc != nil && string(doc) != "null" {
+			out[field] = program.SampleOf(doc, false).Schema()
+		}
+	}
+	return out
 }
 
 // judged applies success_when to a result, as a run does.

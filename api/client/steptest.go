@@ -30,7 +30,9 @@ type StepTestResult struct {
 	Error     *RunError       `json:"error"`
 	Warnings  []string        `json:"warnings"`
 	Exchanges []Exchange      `json:"exchanges"`
-	Curl      string          `json:"curl"`
+	// Schemas are inferred from the output, by the input field that takes one.
+	Schemas map[string]json.RawMessage `json:"schemas"`
+	Curl    string                     `json:"curl"`
 }
 
 // StepTestSources tell where the data of a test come from: given, run or

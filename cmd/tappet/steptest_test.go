@@ -270,6 +270,28 @@ func TestS27_SecretsAreMasked(t *testing.T) {
 	}
 }
 
+// What a step has given types the mappings after it: the schema that a test
+// infers goes into the document.
+func TestAStepsAnswerIsTheSampleOfItsSchema(t *testing.T) {
+	t.Parallel()
+	s, e := launchTried(t, binary(t))
+	got, err := s.TestStep(t.Context(), "tried", "first", client.StepTest{Event: json.RawMessage(triedEvent)})
+	if err != nil || got.Error != nil {
+		t.Fatalf("%v, %+v", err, got.Error)
+	}
+	const schema = `{"properties":{"n":{"type":"integer"}},"required":["n"],"type":"object"}`
+	if d := cmp.Diff(schema, string(got.Schemas["response_schema"])); d != "" {
+		t.Fatal(d)
+	}
+	for with, problems := range map[string]int{"response_schema: " + schema: 1, "send_nulls: true": 0} {
+		v, err := s.Validate(t.Context(), []byte("name: x\ntrigger: {use: webhook, with: {path: x}}\nsteps:\n  - {id: first, use: http.get, with: {url: '"+
+			e.URL+"', "+with+"}}\n  - {id: b, set: '${{ upper(steps.first.body.n) }}'}\n"), client.YAML)
+		if err != nil || len(v.Problems) != problems {
+			t.Errorf("%s: %+v, %v; %d are wanted", with, v.Problems, err, problems)
+		}
+	}
+}
+
 // What a step prints as curl sends the same request as the step does.
 func TestAStepPrintsItselfAsCurl(t *testing.T) {
 	t.Parallel()

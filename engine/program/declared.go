@@ -42,6 +42,18 @@ func describedMembers(schema []byte) map[string]described {
 	return out
 }
 
+// DeclaredBy tells, of a schema of outputs or events, which members may be described
+// by a schema in a field beside it: the fields by the members' names.
+func DeclaredBy(schema []byte) map[string]string {
+	out := map[string]string{}
+	for member, d := range describedMembers(schema) {
+		if d.From != "" {
+			out[member] = d.From
+		}
+	}
+	return out
+}
+
 // declare gives the members of an event or an output the types that the fields
 // beside it describe, and what such a member has to fit. An output that a step
 // judges by itself has no type by a field's constant: that is of what the
