@@ -124,7 +124,7 @@ func credentialRun(t *testing.T, bin string) (found []string) {
 		{Name: "cookie", Kind: "api_key", Config: config("key", marks["cookie"], "in", "cookie", "name", "c")},
 		{Name: "digest", Kind: "digest", Config: config("username", "ada", "password", marks["digest"])},
 		{Name: "oauth", Kind: "oauth2", Config: oauth()},
-		{Name: "refused", Kind: "oauth2", Config: oauth("scope", "refuse")},
+		{Name: "refused", Kind: "oauth2", Config: oauth()},
 		{Name: "pasted", Kind: "oauth2", Config: config("grant", "access_token", "access_token", marks["pasted"])},
 		{Name: "aws", Kind: "aws_sigv4", Config: config("access_key_id", "AKIDEXAMPLE", "secret_access_key", marks["aws"], "session_token", marks["session"], "region", "eu-central-1", "service", "execute-api")},
 		{Name: "hmac", Kind: "hmac", Config: config("profile", "generic", "secret", marks["hmac"])},
@@ -159,6 +159,10 @@ func credentialRun(t *testing.T, bin string) (found []string) {
 	}
 	fmt.Fprintf(&doc, "  - {id: all, respond: {body: '${{ [%s] }}'}}\n", strings.Join(ids, ", "))
 	s.deploy(t, "canary", doc.String())
+	// Its provider refuses it from now on: before, that would have kept the graph OFF.
+	if _, err := s.PutConnection(t.Context(), "refused", client.ConnectionDraft{Hosts: hosts, Config: oauth("scope", "refuse")}); err != nil {
+		t.Fatal(err)
+	}
 
 	get := func(place, method, path, body string) {
 		t.Helper()

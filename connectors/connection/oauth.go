@@ -277,17 +277,18 @@ func (a *oauth) fresh(ctx context.Context, t *token, now time.Time) (*token, err
 	return nil, sdk.Errorf(sdk.Unavailable, "the provider has given a token that has expired already; compare the clocks")
 }
 
-// renewed has a token that is due refreshed, and waits for that.
+// renewed is nil when there is a token that is good; one that is due is refreshed
+// first.
 func (a *oauth) renewed(ctx context.Context) error {
 	t, now := a.token.Load(), a.m.o.Clock()
-	if due := t.due != 0 && now.UnixNano() >= t.due && a.refreshable(t); due && t.Refusal == "" {
+	switch usable := t.usable(now.UnixNano()); {
+	case !usable:
+		_, err := a.fresh(ctx, t, now)
+		return err
+	case t.due != 0 && now.UnixNano() >= t.due && a.refreshable(t):
 		return a.wait(ctx, a.begin(ctx, t))
 	}
-	if t.usable(now.UnixNano()) {
-		return nil
-	}
-	_, err := a.fresh(ctx, t, now)
-	return err
+	return nil
 }
 
 // may says whether the time *at has come, and if so sets the next one.

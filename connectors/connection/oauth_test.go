@@ -458,8 +458,21 @@ func TestATokenIsRefreshedAtEightyPercentOfItsLife(t *testing.T) {
 			{0, "Bearer t2", 2},
 			{799 * time.Second, "Bearer t2", 2},
 			{time.Hour, "Bearer t3", 3}, // past its end it is waited for
+			{799 * time.Second, "", 3},  // a test
+			{time.Second, "", 4},
+			{0, "Bearer t4", 4},
 		} {
 			h.pass(step.pass)
+			if step.sent == "" {
+				if got, err := h.Test(t.Context(), "c"); err != nil || !got.OK || asked != step.asked {
+					t.Errorf("%s later: tested: %+v, %v, asked %d times; want %d", step.pass, got, err, asked, step.asked)
+				}
+				synctest.Wait()
+				if asked != step.asked {
+					t.Errorf("%s later: the test goes on to ask", step.pass)
+				}
+				continue
+			}
 			got := h.sent(t, &sdk.Request{URL: "https://a.example/"}).Header.Get("Authorization")
 			synctest.Wait()
 			if got != step.sent || asked != step.asked {
