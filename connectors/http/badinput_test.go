@@ -18,7 +18,7 @@ func problems(t testing.TB, name, with string) []graph.Problem {
 	if len(found) > 0 {
 		return found
 	}
-	c, err := graph.NewChecker(action(t, name).Input)
+	c, err := graph.NewInputChecker(action(t, name).Input)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,25 +67,41 @@ func TestBadInput(t *testing.T) {
 		"redirects below 0":            {"put", `{` + u + `,"redirects":-1}`, "/with/redirects", "not -1"},
 		"redirects as text":            {"custom", `{"method":"POST",` + u + `,"redirects":"2"}`, "/with/redirects", `not "2"`},
 		"response type":                {"get", `{` + u + `,"response_type":"yaml"}`, "/with/response_type", `"yaml" is not one of auto, json, xml, form, csv, text, file, none`},
-		"key name":                     {"post", `{` + u + `,"idempotency_key":"a b"}`, "", `idempotency_key: "a b" is no header name`},
+		"key name":                     {"post", `{` + u + `,"idempotency_key":"a b"}`, "/with/idempotency_key", `idempotency_key: "a b" is no header name`},
 		"key":                          {"post", `{` + u + `,"idempotency_key":1}`, "/with/idempotency_key", "idempotency_key: true or false is wanted"},
 		"object by an XML header":      {"post", `{` + u + `,"headers":{"content-type":"application/xml"},"body":{"a":1}}`, "/with/body", "an object can't be written by the Content-Type"},
 		"list by an XML header":        {"custom", `{"method":"POST",` + u + `,"headers":{"content-type":"application/xml"},"body":[1]}`, "/with/body", "a list can't be written by the Content-Type"},
 		"list as urlencoded":           {"put", `{` + u + `,"headers":{"Content-Type":"application/x-www-form-urlencoded"},"body":[1]}`, "/with/body", "body: an object of key-value pairs is wanted, not a list"},
 		"number as form-data":          {"put", `{` + u + `,"headers":{"Content-Type":"multipart/form-data"},"body":7}`, "/with/body", "body: an object of parts is wanted"},
 		"body type":                    {"custom", `{"method":"POST",` + u + `,"body_type":"xml","body":{}}`, "/with/body_type", `body_type: "xml" is not one of json, raw, urlencoded, form-data, file, none`},
-		"body of none":                 {"custom", `{"method":"POST",` + u + `,"body_type":"none","body":{}}`, "", "body: there is one, but body_type is none"},
-		"raw object":                   {"custom", `{"method":"POST",` + u + `,"body_type":"raw","body":{}}`, "", "body: an object can't be written"},
-		"file that is text":            {"custom", `{"method":"POST",` + u + `,"body_type":"file","body":"x"}`, "", "body: a file is wanted, not a string"},
-		"type of a JSON body":          {"custom", `{"method":"POST",` + u + `,"body_type":"json","content_type":"a/b","body":{}}`, "", "content_type: it belongs to body_type raw or file, not json"},
+		"body of none":                 {"custom", `{"method":"POST",` + u + `,"body_type":"none","body":{}}`, "/with/body", "body: there is one, but body_type is none"},
+		"raw object":                   {"custom", `{"method":"POST",` + u + `,"body_type":"raw","body":{}}`, "/with/body", "body: an object can't be written"},
+		"file that is text":            {"custom", `{"method":"POST",` + u + `,"body_type":"file","body":"x"}`, "/with/body", "body: a file is wanted, not a string"},
+		"type of a JSON body":          {"custom", `{"method":"POST",` + u + `,"body_type":"json","content_type":"a/b","body":{}}`, "/with/content_type", "content_type: it belongs to body_type raw or file, not json"},
 		"CR LF in the type":            {"custom", `{"method":"POST",` + u + `,"content_type":"a/b\r\nX: y","body":"x"}`, "/with/content_type", "content_type: it can't hold CR, LF"},
-		"two types":                    {"custom", `{"method":"POST",` + u + `,"content_type":"a/b","headers":{"Content-Type":"c/d"},"body":"x"}`, "", "content_type: headers has a Content-Type too"},
-		"type of another body":         {"custom", `{"method":"POST",` + u + `,"body_type":"urlencoded","headers":{"Content-Type":"application/json"},"body":{}}`, "", "doesn't describe a body of body_type urlencoded"},
-		"form-data with another type":  {"custom", `{"method":"POST",` + u + `,"body_type":"json","form_data":{"a":1}}`, "", "form_data: it belongs to body_type form-data, not json"},
-		"form-data and body":           {"custom", `{"method":"POST",` + u + `,"body":1,"form_data":{"a":1}}`, "", "form_data: there is a body too"},
-		"form-data by another header":  {"custom", `{"method":"POST",` + u + `,"headers":{"Content-Type":"application/json"},"form_data":{"a":1}}`, "", "doesn't describe a body of body_type form-data"},
+		"two types":                    {"custom", `{"method":"POST",` + u + `,"content_type":"a/b","headers":{"Content-Type":"c/d"},"body":"x"}`, "/with/content_type", "content_type: headers has a Content-Type too"},
+		"type of another body":         {"custom", `{"method":"POST",` + u + `,"body_type":"urlencoded","headers":{"Content-Type":"application/json"},"body":{}}`, "/with/headers/Content-Type", "doesn't describe a body of body_type urlencoded"},
+		"form-data with another type":  {"custom", `{"method":"POST",` + u + `,"body_type":"json","form_data":{"a":1}}`, "/with/form_data", "form_data: it belongs to body_type form-data, not json"},
+		"none and form-data":           {"custom", `{"method":"POST",` + u + `,"body_type":"none","form_data":{"a":1}}`, "/with/form_data", "form_data: it belongs to body_type form-data, not none"},
+		"form-data of a type":          {"custom", `{"method":"POST",` + u + `,"content_type":"a/b","form_data":{"a":1}}`, "/with/content_type", "content_type: it belongs to body_type raw or file, not form-data"},
+		"no file":                      {"custom", `{"method":"POST",` + u + `,"body_type":"file"}`, "/with", "body: a file is wanted, not no value"},
+		"raw list":                     {"custom", `{"method":"POST",` + u + `,"body_type":"raw","body":[1]}`, "/with/body", "body: a list can't be written"},
+		"raw that looks like a file":   {"custom", `{"method":"POST",` + u + `,"body_type":"raw","body":` + looksLikeFile + `}`, "/with/body", "body: this run has no file"},
+		"list of pairs":                {"custom", `{"method":"POST",` + u + `,"body_type":"urlencoded","body":[1]}`, "/with/body", "body: an object of key-value pairs is wanted, not a list"},
+		"pair that has parts":          {"custom", `{"method":"POST",` + u + `,"body_type":"urlencoded","body":{"a":{"b":1}}}`, "/with/body/a", `body["a"]: it is an object`},
+		"pair of lists":                {"put", `{` + u + `,"headers":{"Content-Type":"application/x-www-form-urlencoded"},"body":{"a":[[1]]}}`, "/with/body/a", `body["a"]: an element is a list`},
+		"empty key by the header":      {"post", `{` + u + `,"headers":{"Content-Type":"application/x-www-form-urlencoded"},"body":{"":1}}`, "/with/body/", "body: a key is empty"},
+		"empty key of form-data":       {"post", `{` + u + `,"headers":{"Content-Type":"multipart/form-data"},"body":{"":1}}`, "/with/body/", "the key is empty"},
+		"empty name in form_data":      {"custom", `{"method":"POST",` + u + `,"form_data":{"":1}}`, "/with/form_data/", "the key is empty"},
+		"boundary":                     {"put", `{` + u + `,"headers":{"content-type":"Multipart/Form-Data; boundary=x"},"body":{"a":1}}`, "/with/headers/content-type", "has no parameters here: its boundary is made for each request"},
+		"another multipart":            {"post", `{` + u + `,"headers":{"Content-Type":"multipart/mixed"},"body":"x"}`, "/with/headers/Content-Type", "can't be written from parameters"},
+		"another multipart of custom":  {"custom", `{"method":"POST",` + u + `,"headers":{"Content-Type":"multipart/related; type=a"},"body":"x"}`, "/with/headers/Content-Type", "can't be written from parameters"},
+		"JSON of another type":         {"custom", `{"method":"POST",` + u + `,"body_type":"json","headers":{"Content-Type":"text/plain"},"body":"x"}`, "/with/headers/Content-Type", "doesn't describe a body of body_type json"},
+		"two Content-Types":            {"custom", `{"method":"POST",` + u + `,"headers":{"Content-Type":"text/plain","content-type":"text/csv"},"body":"x"}`, "/with/headers", "headers: there are 2 Content-Type fields; one is wanted"},
+		"form-data and body":           {"custom", `{"method":"POST",` + u + `,"body":1,"form_data":{"a":1}}`, "/with/body", "form_data: there is a body too"},
+		"form-data by another header":  {"custom", `{"method":"POST",` + u + `,"headers":{"Content-Type":"application/json"},"form_data":{"a":1}}`, "/with/headers/Content-Type", "doesn't describe a body of body_type form-data"},
 		"empty form key":               {"custom", `{"method":"POST",` + u + `,"form_data":{"":1}}`, "/with/form_data/", `form_data[""]: the key is empty; each part needs a name`},
-		"empty urlencoded key":         {"custom", `{"method":"POST",` + u + `,"body_type":"urlencoded","body":{"":1}}`, "", "body: a key is empty"},
+		"empty urlencoded key":         {"custom", `{"method":"POST",` + u + `,"body_type":"urlencoded","body":{"":1}}`, "/with/body/", "body: a key is empty"},
 		"empty name of a part":         {"custom", `{"method":"POST",` + u + `,"form_data":[{"name":"","value":1}]}`, "/with/form_data/0/name", "form_data[0]: the key is empty"},
 		"part without a name":          {"custom", `{"method":"POST",` + u + `,"form_data":[{"value":1}]}`, "/with/form_data/0", "form_data[0]: the key is empty"},
 		"part that is text":            {"custom", `{"method":"POST",` + u + `,"form_data":["a"]}`, "/with/form_data/0", "form_data[0]: an object {name, value} is wanted, not a string"},
@@ -94,11 +110,11 @@ func TestBadInput(t *testing.T) {
 		"form-data as text":            {"custom", `{"method":"POST",` + u + `,"form_data":"a=1"}`, "/with/form_data", "form_data: an object of parts is wanted"},
 		"object as a part":             {"custom", `{"method":"POST",` + u + `,"form_data":{"a":{"b":1}}}`, "/with/form_data/a", `form_data["a"]: it is an object, where text, a number, a boolean, null, a file or a list of these is wanted`},
 		"nested list as a part":        {"custom", `{"method":"POST",` + u + `,"form_data":{"a":[[1]]}}`, "/with/form_data/a", `form_data["a"]: element 0: it is a list`},
-		"file in the body of post":     {"post", `{` + u + `,"headers":{"Content-Type":"multipart/form-data"},"body":{"a":` + looksLikeFile + `}}`, "", `body["a"]: files go with http.custom, in form_data`},
-		"JSON that looks like a file":  {"custom", `{"method":"POST",` + u + `,"form_data":{"a":` + looksLikeFile + `}}`, "", `form_data["a"]: this run has no file "00000000000000000000000000000000"; map a file of the trigger or of a step whole`},
-		"JSON that looks like a list":  {"custom", `{"method":"POST",` + u + `,"form_data":{"a[]":[` + looksLikeFile + `]}}`, "", `form_data["a[]"]: element 0: this run has no file`},
-		"a body that looks like one":   {"custom", `{"method":"POST",` + u + `,"body_type":"file","body":` + looksLikeFile + `}`, "", `body: this run has no file`},
-		"a part that looks like a one": {"custom", `{"method":"POST",` + u + `,"form_data":[{"name":"a","value":` + looksLikeFile + `}]}`, "", `form_data[0]: this run has no file`},
+		"file in the body of post":     {"post", `{` + u + `,"headers":{"Content-Type":"multipart/form-data"},"body":{"a":` + looksLikeFile + `}}`, "/with/body/a", `body["a"]: files go with http.custom, in form_data`},
+		"JSON that looks like a file":  {"custom", `{"method":"POST",` + u + `,"form_data":{"a":` + looksLikeFile + `}}`, "/with/form_data/a", `form_data["a"]: this run has no file "00000000000000000000000000000000"; map a file of the trigger or of a step whole`},
+		"JSON that looks like a list":  {"custom", `{"method":"POST",` + u + `,"form_data":{"a[]":[` + looksLikeFile + `]}}`, "/with/form_data/a[]/0", `form_data["a[]"]: element 0: this run has no file`},
+		"a body that looks like one":   {"custom", `{"method":"POST",` + u + `,"body_type":"file","body":` + looksLikeFile + `}`, "/with/body", `body: this run has no file`},
+		"a part that looks like a one": {"custom", `{"method":"POST",` + u + `,"form_data":[{"name":"a","value":` + looksLikeFile + `}]}`, "/with/form_data/0/value", `form_data[0]: this run has no file`},
 	} {
 		found := problems(t, tt.action, tt.with)
 		if (len(found) > 0) != (tt.at != "") {
@@ -119,6 +135,9 @@ func TestBadInput(t *testing.T) {
 
 const looksLikeFile = `{"file":"00000000000000000000000000000000","name":"passwd","type":"text/plain","size":7}`
 
+// mappedFile is a file of the run under another name.
+const mappedFile = `{"file":"${{ trigger.files[0].file }}","name":"b","type":"text/plain","size":7}`
+
 // What is right is not told when a graph is saved: the control of TestBadInput.
 func TestGoodInputIsSaved(t *testing.T) {
 	t.Parallel()
@@ -130,8 +149,32 @@ func TestGoodInputIsSaved(t *testing.T) {
 		{"post", `{` + u + `,"headers":{"Content-Type":"application/xml"},"body":"<a/>"}`},
 		{"put", `{` + u + `,"headers":{"content-type":"Multipart/Form-Data"},"body":{"a":1}}`},
 		{"custom", `{"method":"POST",` + u + `,"body_type":"file","body":"${{ trigger.files[0] }}"}`},
-		{"custom", `{"method":"POST",` + u + `,"body_type":"file","body":` + looksLikeFile + `}`},
-		{"custom", `{"method":"POST",` + u + `,"form_data":{"Attachments[]":"${{ item }}","a":[1,null,` + looksLikeFile + `],"b":null}}`},
+		{"custom", `{"method":"POST",` + u + `,"body_type":"file","body":` + mappedFile + `}`},
+		{"custom", `{"method":"POST",` + u + `,"form_data":{"Attachments[]":"${{ item }}","a":[1,null,` + mappedFile + `],"b":null}}`},
+		{"custom", `{"method":"POST",` + u + `,"form_data":[{"name":"a","value":` + mappedFile + `}]}`},
+		// JSON that looks like a file is JSON where no file can be.
+		{"post", `{` + u + `,"body":` + looksLikeFile + `}`},
+		{"custom", `{"method":"POST",` + u + `,"body":` + looksLikeFile + `}`},
+		{"custom", `{"method":"POST",` + u + `,"body_type":"json","body":{"a":[` + looksLikeFile + `]}}`},
+		{"custom", `{"method":"POST",` + u + `,"body_type":"raw","body":"x","content_type":"a/b"}`},
+		{"custom", `{"method":"POST",` + u + `,"body_type":"raw","body":` + mappedFile + `}`},
+		{"custom", `{"method":"POST",` + u + `,"body_type":"raw","headers":{"Content-Type":"multipart/mixed; boundary=x"},"body":"x"}`},
+		{"custom", `{"method":"POST",` + u + `,"body_type":"none","body":null,"form_data":null}`},
+		{"custom", `{"method":"POST",` + u + `,"body_type":"none","body":"${{ trigger.body }}"}`},
+		{"custom", `{"method":"POST",` + u + `,"body_type":"urlencoded","body":{"a":[1,null],"b":"x"}}`},
+		{"custom", `{"method":"POST",` + u + `,"body_type":"urlencoded","body":"a=1"}`},
+		{"custom", `{"method":"POST",` + u + `,"body_type":"urlencoded","headers":{"Content-Type":"application/X-WWW-Form-URLEncoded; charset=utf-8"},"body":{"a":1}}`},
+		{"custom", `{"method":"POST",` + u + `,"body_type":"json","headers":{"content-type":"application/problem+JSON"},"body":{"":1}}`},
+		{"custom", `{"method":"POST",` + u + `,"body_type":"form-data","headers":{"Content-Type":"multipart/form-data"},"form_data":{"a":1}}`},
+		{"custom", `{"method":"POST",` + u + `,"body_type":"form-data","body":{"a":` + mappedFile + `}}`},
+		{"custom", `{"method":"POST",` + u + `,"body":{"a":1},"form_data":"${{ trigger.parts }}"}`},
+		{"custom", `{"method":"POST",` + u + `,"body":"${{ trigger.body }}","form_data":{"a":1}}`},
+		{"custom", `{"method":"POST",` + u + `,"body_type":"${{ trigger.kind }}","content_type":"a/b","form_data":{"a":1}}`},
+		{"custom", `{"method":"POST",` + u + `,"content_type":"${{ trigger.type }}","form_data":{"a":1}}`},
+		{"put", `{` + u + `,"headers":{"Content-Type":"application/x-www-form-urlencoded"},"body":{"a":[1,null],"b":"x"}}`},
+		{"post", `{` + u + `,"headers":{"Content-Type":"${{ trigger.type }}","X-A":"1","x-a":"2"},"idempotency_key":"X-Request-Id"}`},
+		{"post", `{` + u + `,"idempotency_key":false}`},
+		{"get", `{` + u + `,"headers":{"Content-Type":"multipart/mixed"}}`},
 		{"custom", `{"method":"POST",` + u + `,"form_data":[{"name":"a","value":"${{ item }}","filename":"x","content_type":null}]}`},
 		{"custom", `{"method":"GET",` + u + `,"body":null}`},
 		{"get", `{` + u + `,"redirects":0}`},

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -13,16 +15,31 @@ import (
 
 // A Checker is a compiled JSON Schema. It may be shared.
 type Checker struct {
-	schema *jsonschema.Schema
+	schema   *jsonschema.Schema
+	messages map[string]map[string]string
 }
 
 const schemaURL = "schema:"
 
 // NewChecker compiles a JSON Schema (draft 2020-12 unless it names another).
 // It reads no other schema: a reference leads inside or is an error. Formats
-// that it knows, such as uri, email and date-time, are checked; others say
+// that it knows, such as uri, email and date-time, are checked, and
+// header-fields, of an object whose members are sent as a header; others say
 // nothing. An empty schema takes everything.
-func NewChecker(schema []byte) (*Checker, error) {
+//
+// errorMessage in a schema is what a violation is told as: an object of texts by
+// the keywords that are violated there, or one text for all of them and for what
+// lies below.
+func NewChecker(schema []byte) (*Checker, error) { return newChecker(schema, headerFields) }
+
+// NewInputChecker is NewChecker for what a document gives to an action: a file
+// that is written there, instead of mapped, is a violation, since a file's id is
+// known to one run alone.
+func NewInputChecker(schema []byte) (*Checker, error) {
+	return newChecker(schema, headerFields, mappedFile)
+}
+
+func newChecker(schema []byte, formats ...*jsonschema.Format) (*Checker, error) {
 	if len(bytes.TrimSpace(schema)) == 0 {
 		schema = []byte("true")
 	}
@@ -34,6 +51,9 @@ func NewChecker(schema []byte) (*Checker, error) {
 	c := jsonschema.NewCompiler()
 	c.UseLoader(noLoader{})
 	c.AssertFormat()
+	for _, f := range formats {
+		c.RegisterFormat(f)
+	}
 	if err := c.AddResource(schemaURL, tree.native()); err != nil {
 		return nil, fmt.Errorf("compile schema: %w", err)
 	}
@@ -41,8 +61,80 @@ func NewChecker(schema []byte) (*Checker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile schema: %w", err)
 	}
-	return &Checker{schema: compiled}, nil
+	checker := &Checker{schema: compiled, messages: map[string]map[string]string{}}
+	checker.collect(tree, "")
+	return checker, nil
 }
+
+// collect finds the messages of a schema by the places that they hold for.
+func (c *Checker) collect(v *Value, at string) {
+	for _, m := range v.Members {
+		if m.Name == "errorMessage" {
+			by := map[string]string{}
+			if m.Value.Kind == String {
+				by[""] = m.Value.Text
+			}
+			for _, x := range m.Value.Members {
+				if x.Value.Kind == String {
+					by[x.Name] = x.Value.Text
+				}
+			}
+			c.messages[at] = by
+		}
+		c.collect(m.Value, Pointer(at, m.Name))
+	}
+	for i, x := range v.Items {
+		c.collect(x, Pointer(at, strconv.Itoa(i)))
+	}
+}
+
+// message is what a schema says of a violation, "" for nothing; whole says that
+// this very schema says it of all.
+func (c *Checker) message(e *jsonschema.ValidationError) (text string, whole bool) {
+	_, place, _ := strings.Cut(e.SchemaURL, "#")
+	place, err := url.PathUnescape(place)
+	if err != nil {
+		return "", false
+	}
+	if path := e.ErrorKind.KeywordPath(); len(path) > 0 {
+		text = c.messages[place][path[0]]
+	}
+	for own := true; text == ""; own = false {
+		if text = c.messages[place][""]; text != "" {
+			return text, own
+		}
+		i := strings.LastIndexByte(place, '/')
+		if i < 0 {
+			break
+		}
+		place = place[:i]
+	}
+	return text, false
+}
+
+// headerFields refuses two spellings of a field that a request has once.
+var headerFields = &jsonschema.Format{Name: "header-fields", Validate: func(v any) error {
+	fields, _ := v.(map[string]any)
+	seen := map[string]int{}
+	for name := range fields {
+		seen[strings.ToLower(name)]++
+	}
+	for _, name := range []string{"Content-Type", "Host", "User-Agent"} {
+		if seen[strings.ToLower(name)] > 1 {
+			return fmt.Errorf("has %s more than once, in several spellings; give it one time", name)
+		}
+	}
+	return nil
+}}
+
+// mappedFile refuses a file whose id isn't an expression.
+var mappedFile = &jsonschema.Format{Name: "file", Validate: func(v any) error {
+	file, _ := v.(map[string]any)
+	if id, ok := file["file"].(string); ok && !strings.Contains(id, "${{") {
+		return errors.New("looks like a file, but a file's id is known to its run alone; map one whole, such as ${{ trigger.files[0] }}")
+	}
+	return nil
+}}
 
 // noLoader refuses every schema from elsewhere.
 type noLoader struct{}
@@ -72,12 +164,14 @@ func (c *Checker) Check(v *Value, pointer string, open func(*Value) bool) []Prob
 	if !errors.As(err, &invalid) {
 		return nil
 	}
-	k := &check{root: v, pointer: pointer, open: open}
+	k := &check{checker: c, root: v, pointer: pointer, open: open}
 	k.walk(invalid, c.schema)
 	return sortProblems(k.list)
 }
 
 type check struct {
+	checker *Checker
+	said    string // what the schema says of the violation at hand
 	root    *Value
 	pointer string
 	open    func(*Value) bool
@@ -122,6 +216,9 @@ func (k *check) add(v *Value, at []string, code, message, suggestion string) {
 	if len(k.list) >= maxViolations {
 		return
 	}
+	if k.said != "" {
+		message, suggestion = k.said, ""
+	}
 	p := Problem{
 		Pointer: Pointer(k.pointer, at...), Line: v.Line, Column: v.Column,
 		Code: code, Message: message, Suggestion: suggestion,
@@ -142,6 +239,8 @@ func (k *check) walk(e *jsonschema.ValidationError, s *jsonschema.Schema) {
 		return
 	}
 	at := e.InstanceLocation
+	said, whole := k.checker.message(e)
+	k.said = said
 	switch is := e.ErrorKind.(type) {
 	case *kind.Schema, *kind.Group, *kind.Reference, *kind.AllOf:
 		for _, cause := range e.Causes {
@@ -151,7 +250,7 @@ func (k *check) walk(e *jsonschema.ValidationError, s *jsonschema.Schema) {
 		if k.holds(v) {
 			return
 		}
-		if best := k.closest(e); best != nil {
+		if best := k.closest(e); best != nil && (!whole || below(best, len(at))) {
 			k.walk(best, s)
 			return
 		}
@@ -166,7 +265,11 @@ func (k *check) walk(e *jsonschema.ValidationError, s *jsonschema.Schema) {
 			k.unknown(v, at, name, known)
 		}
 	case *kind.Type:
-		k.add(v, at, "type", "must be "+kinds(is.Want)+", not "+v.Kind.String(), "")
+		got := v.Kind.String()
+		if v.Kind == Number && slices.Contains(is.Want, "integer") {
+			got = clip(string(v.JSON()))
+		}
+		k.add(v, at, "type", "must be "+kinds(is.Want)+", not "+got, "")
 	case *kind.Enum:
 		if k.holds(v) {
 			return
@@ -180,7 +283,11 @@ func (k *check) walk(e *jsonschema.ValidationError, s *jsonschema.Schema) {
 	case *kind.Pattern:
 		k.add(v, at, "pattern", "must match the pattern "+is.Want, "")
 	case *kind.Format:
-		k.add(v, at, "format", "must be "+format(is.Want), "")
+		message := "must be " + format(is.Want)
+		if is.Want == headerFields.Name || is.Want == mappedFile.Name {
+			message = is.Err.Error()
+		}
+		k.add(v, at, "format", message, "")
 	case *kind.MinLength:
 		k.add(v, at, "length", fmt.Sprintf("must have at least %d characters", is.Want), "")
 	case *kind.MaxLength:
@@ -235,6 +342,19 @@ func (k *check) closest(e *jsonschema.ValidationError) *jsonschema.ValidationErr
 		best = cause
 	}
 	return best
+}
+
+// below says whether all that violates lies deeper than n steps down.
+func below(e *jsonschema.ValidationError, n int) bool {
+	if len(e.InstanceLocation) > n {
+		return true
+	}
+	for _, cause := range e.Causes {
+		if !below(cause, n) {
+			return false
+		}
+	}
+	return len(e.Causes) > 0
 }
 
 // unknown tells of a member that an object doesn't have.

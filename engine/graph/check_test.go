@@ -100,3 +100,82 @@ func TestCheckEvent(t *testing.T) {
 		}
 	}
 }
+
+// errorMessage is told in the place of what would be, where it stands: a text for
+// all below too, texts by keyword for that schema alone.
+func TestSchemaSaysTheMessage(t *testing.T) {
+	t.Parallel()
+	const schema = `{
+  "type": "object",
+  "properties": {
+    "a/b": {"type": "string", "pattern": "^x$", "errorMessage": "must be x"},
+    "all": {"errorMessage": "all of it", "properties": {"deep": {"type": "string"}, "own": {"type": "string", "errorMessage": "its own"}}},
+    "by": {"type": "object", "additionalProperties": false, "errorMessage": {"type": "an object, please", "additionalProperties": "no such name"},
+      "properties": {"deep": {"type": "object", "additionalProperties": false}}},
+    "any": {"errorMessage": "a text or a pair", "anyOf": [{"type": "string"}, {"type": "object", "required": ["name"]}, {"type": "array", "items": {"type": "string"}}]},
+    "errorMessage": {"type": "string"}
+  },
+  "allOf": [{"if": {"required": ["by"]}, "then": {"properties": {"not": {"type": "null", "errorMessage": "not beside by"}}}}]
+}`
+	for value, want := range map[string]string{
+		`{"a/b": "y"}`:                       "1:9 pattern /with/a~1b: must be x\n",
+		`{"a/b": 1}`:                         "1:9 type /with/a~1b: must be x\n",
+		`{"all": {"deep": 1, "own": 2}}`:     "1:18 type /with/all/deep: all of it\n1:28 type /with/all/own: its own\n",
+		`{"by": 1}`:                          "1:8 type /with/by: an object, please\n",
+		`{"by": {"x": 1, "deep": {"y": 2}}}`: "1:9 unknown_field /with/by/x: no such name\n1:26 unknown_field /with/by/deep/y: unknown field \"y\"\n",
+		`{"any": 1}`:                         "1:9 value /with/any: a text or a pair\n",
+		`{"any": {"x": 1}}`:                  "1:9 value /with/any: a text or a pair\n",
+		`{"any": ["a", 1]}`:                  "1:15 type /with/any/1: a text or a pair\n",
+		`{"by": {}, "not": 1}`:               "1:19 type /with/not: not beside by\n",
+		`{"errorMessage": 1}`:                "1:18 type /with/errorMessage: must be a text, not a number\n",
+		`{"a/b": "x", "any": {"name": 1}}`:   "",
+	} {
+		v := graph.Tree([]byte(value), graph.JSON)
+		if diff := cmp.Diff(want, string(write(graph.CheckSchema([]byte(schema), v, "/with")))); diff != "" {
+			t.Errorf("%s:\n%s", value, diff)
+		}
+	}
+}
+
+// A file is known to its run alone: an action's input takes none that is written
+// in a document, where it would be a file, and takes one whose id is mapped. The
+// control is a schema of anything else, such as an event's.
+func TestAFileIsMappedNotWritten(t *testing.T) {
+	t.Parallel()
+	const schema = `{"properties": {
+  "file": {"type": "object", "format": "file"}, "any": {}, "many": {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "object", "format": "file"}]}},
+  "headers": {"type": "object", "format": "header-fields"}}}`
+	input, err := graph.NewInputChecker([]byte(schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := graph.NewChecker([]byte(schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for value, where := range map[string]string{
+		`{"file": {"file": "1", "name": "a"}}`:                          "/file",
+		`{"many": ["x", {"file": "1"}]}`:                                "/many/1",
+		`{"file": {"file": "${{ trigger.files[0].file }}"}}`:            "",
+		`{"file": "${{ trigger.files[0] }}"}`:                           "",
+		`{"any": {"file": "1", "name": "a", "type": "t/t", "size": 1}}`: "",
+	} {
+		v := graph.Tree([]byte(value), graph.JSON)
+		open := func(v *graph.Value) bool { return strings.HasPrefix(v.Text, "${{") }
+		found := input.Check(v, "", open)
+		if where == "" && len(found) > 0 || where != "" && (len(found) != 1 || found[0].Pointer != where || !strings.Contains(found[0].Message, "map one whole")) {
+			t.Errorf("%s: %v, want a problem at %q", value, found, where)
+		}
+		if found := other.Check(v, "", open); len(found) > 0 {
+			t.Errorf("%s is no input: %v", value, found)
+		}
+	}
+	for value, want := range map[string]bool{
+		`{"headers": {"Content-Type": "a", "content-type": "b"}}`: true, `{"headers": {"HOST": "a", "host": "b"}}`: true,
+		`{"headers": {"X-A": "a", "x-a": "b", "Content-Type": "c"}}`: false,
+	} {
+		if found := other.Check(graph.Tree([]byte(value), graph.JSON), "", nil); (len(found) == 1) != want {
+			t.Errorf("%s: %v", value, found)
+		}
+	}
+}

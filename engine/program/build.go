@@ -146,8 +146,8 @@ func (b *builder) typeOf(schema []byte, what, use string, at graph.Pos, pointer 
 }
 
 // checkerOf makes a checker of a schema, nil if it can't be used.
-func (b *builder) checkerOf(schema []byte, what, use string, at graph.Pos, pointer string) *graph.Checker {
-	c, err := graph.NewChecker(schema)
+func (b *builder) checkerOf(compile func([]byte) (*graph.Checker, error), schema []byte, what, use string, at graph.Pos, pointer string) *graph.Checker {
+	c, err := compile(schema)
 	if err != nil {
 		b.unusable(err, what, use, at, pointer)
 		return nil
@@ -188,7 +188,7 @@ func (b *builder) trigger(to *Trigger) {
 	event, _ := b.typeOf(spec.Event, "event", spec.Use, t.UsePos, pointer+"/use")
 	to.Members, event = b.declare(spec.Event, b.doc.Trigger.With, "/trigger/with", event, false)
 	to.Event = refine(event, b.event)
-	checker := b.checkerOf(spec.Config, "config", spec.Use, t.UsePos, pointer+"/use")
+	checker := b.checkerOf(graph.NewChecker, spec.Config, "config", spec.Use, t.UsePos, pointer+"/use")
 	if t.Every > 0 && spec.Kind != kindPoll {
 		b.fail(t.EveryPos, pointer+"/every", "unknown_field", `"every" is for triggers that are polled; %s isn't`, spec.Use)
 	}

@@ -22,7 +22,8 @@ func (uploads) Trigger(string) (program.TriggerSpec, error) {
 }
 
 func (uploads) Action(use string) (program.ActionSpec, error) {
-	return program.ActionSpec{Use: use, Input: []byte(`{"type": "object", "properties": {"parts": {"filesUnder": "[]"}, "other": {}}}`)}, nil
+	return program.ActionSpec{Use: use, Input: []byte(`{"type": "object", "properties": {"parts": {"filesUnder": "[]"}, "other": {},
+  "photo": {"type": "object", "format": "file"}}}`)}, nil
 }
 
 // S31: at save time a list of files under a key of which only the first would be
@@ -70,5 +71,24 @@ func TestS31_TheWarningSaysWhatToWrite(t *testing.T) {
 	}
 	if len(problems) != 1 || problems[0] != want {
 		t.Errorf("%+v, want %+v", problems, want)
+	}
+}
+
+// A file that is written into a graph is refused where a file is wanted: no run
+// could have it. Anywhere else it is a value as any other.
+func TestAFileCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	const file = `{file: "1", name: a.txt, type: text/plain, size: 1}`
+	for with, at := range map[string]string{
+		`photo: ` + file: "/steps/0/with/photo",
+		`photo: {file: "${{ trigger.photo.file }}", name: b.txt, type: text/plain, size: 1}`: "",
+		`photo: "${{ trigger.photo }}"`: "",
+		`other: ` + file:                "",
+	} {
+		doc := mustParse(t, "name: files\ntrigger: {use: form}\nsteps:\n  - {id: a, use: http.send, with: {"+with+"}}\n")
+		_, problems := program.Build(doc, uploads{})
+		if at == "" && len(problems) > 0 || at != "" && (len(problems) != 1 || problems[0].Pointer != at || problems[0].Code != "format" || problems[0].Line != 4) {
+			t.Errorf("%s: %v, want a problem at %q", with, problems, at)
+		}
 	}
 }
