@@ -225,7 +225,11 @@ type frozen struct {
 var (
 	_ program.Catalogue = frozen{}
 	_ program.Limited   = frozen{}
+	_ program.Taken     = frozen{}
 )
+
+// Taken implements program.Taken.
+func (frozen) Taken() {}
 
 // Limits implements program.Limited.
 func (f frozen) Limits() expr.Limits { return f.limits }

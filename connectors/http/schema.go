@@ -233,6 +233,8 @@ const (
 	given = `{"type": ["object", "array"]}` // and no expression, which may be null
 
 	// bodyRules tie what custom has of bodies together.
+	fileRef = `{"$ref": "#/properties/body/anyOf/0"}`
+
 	bodyRules = `,
     {
       "if": {"required": ["method"], "properties": {"method": {"enum": ["GET", "HEAD"]}}},
@@ -266,7 +268,7 @@ const (
     {
       "if": {"required": ["body_type"], "properties": {"body_type": {"const": "raw"}}},
       "then": {"properties": {"body": {
-        "anyOf": [{"type": ["string", "number", "boolean", "null"]}, ` + fileField + `],
+        "anyOf": [{"type": ["string", "number", "boolean", "null"]}, ` + fileRef + `],
         "errorMessage": "a raw body is a text, or a file that is mapped whole, such as ${{ trigger.files[0] }}; an object or a list goes out with body_type json, urlencoded or form-data"
       }}}
     },
@@ -275,7 +277,7 @@ const (
       "then": {
         "required": ["body"],
         "errorMessage": {"required": "the field \"body\" is missing: body_type file wants a file that is mapped whole, such as ${{ trigger.files[0] }}"},
-        "properties": {"body": {"allOf": [` + fileField + `], "errorMessage": "body_type file wants a file that is mapped whole, such as ${{ trigger.files[0] }}; a text goes out with body_type raw"}}
+        "properties": {"body": {"$ref": "#/properties/body/anyOf/0", "errorMessage": "body_type file wants a file that is mapped whole, such as ${{ trigger.files[0] }}; a text goes out with body_type raw"}}
       }
     },
     {

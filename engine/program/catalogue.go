@@ -25,6 +25,10 @@ type Connections interface {
 	Connection(name string) error
 }
 
+// Taken is a Catalogue of a document that was taken before, maybe by an earlier
+// version of this program: what its own schemas don't refuse, isn't.
+type Taken interface{ Taken() }
+
 // Limited is a Catalogue that says what bounds the expressions; without it, the
 // defaults do.
 type Limited interface {

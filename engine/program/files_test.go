@@ -74,8 +74,14 @@ func TestS31_TheWarningSaysWhatToWrite(t *testing.T) {
 	}
 }
 
+// takenUploads is uploads as a version has kept it.
+type takenUploads struct{ uploads }
+
+func (takenUploads) Taken() {}
+
 // A file that is written into a graph is refused where a file is wanted: no run
-// could have it. Anywhere else it is a value as any other.
+// could have it. Anywhere else it is a value as any other, and a version that was
+// published with one can still be built.
 func TestAFileCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	const file = `{file: "1", name: a.txt, type: text/plain, size: 1}`
@@ -87,6 +93,9 @@ func TestAFileCannotBeWritten(t *testing.T) {
 	} {
 		doc := mustParse(t, "name: files\ntrigger: {use: form}\nsteps:\n  - {id: a, use: http.send, with: {"+with+"}}\n")
 		_, problems := program.Build(doc, uploads{})
+		if _, old := program.Build(doc, takenUploads{}); len(old) > 0 {
+			t.Errorf("%s, of a version that was published: %v", with, old)
+		}
 		if at == "" && len(problems) > 0 || at != "" && (len(problems) != 1 || problems[0].Pointer != at || problems[0].Code != "format" || problems[0].Line != 4) {
 			t.Errorf("%s: %v, want a problem at %q", with, problems, at)
 		}

@@ -70,7 +70,11 @@ func (b *builder) action(from *graph.Step) *action {
 		if a.spec, a.err = b.cat.Action(from.Use); a.err == nil {
 			var usable bool
 			if a.input, usable = b.typeOf(a.spec.Input, "input", a.spec.Use, from.UsePos, pointer); usable {
-				a.checker = b.checkerOf(graph.NewInputChecker, a.spec.Input, "input", a.spec.Use, from.UsePos, pointer)
+				compile := graph.NewInputChecker
+				if _, taken := b.cat.(Taken); taken {
+					compile = graph.NewChecker
+				}
+				a.checker = b.checkerOf(compile, a.spec.Input, "input", a.spec.Use, from.UsePos, pointer)
 			}
 			a.output, _ = b.typeOf(a.spec.Output, "output", a.spec.Use, from.UsePos, pointer)
 			a.files = manyFiles(a.spec.Input)

@@ -29,6 +29,10 @@ func TestParse(t *testing.T) {
 			use:     "http.post", with: `{"url":"https://x","headers":{"X-A":"b"},"body":{"a":1.0,"b":"$${{ c }}"}}`,
 		},
 		{command: "curl -L https://x --max-redirs 3", use: "http.get", with: `{"url":"https://x","redirects":3}`},
+		{
+			command: "curl -X DELETE -H 'Content-Type: multipart/mixed; boundary=x' https://x", use: "http.custom",
+			with: `{"method":"DELETE","url":"https://x"}`, warnings: []string{"there is no body"},
+		},
 		{command: "curl --follow https://x", use: "http.get", with: `{"url":"https://x"}`},
 		{command: "curl --no-location -X DELETE https://x", use: "http.custom", with: `{"method":"DELETE","url":"https://x","redirects":0}`},
 		{command: "curl --no-location -L https://x", use: "http.get", with: `{"url":"https://x"}`},

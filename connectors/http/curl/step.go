@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	neturl "net/url"
+	"slices"
 	"strings"
 
 	"github.com/tappet-dev/tappet/connectors/internal/httpjson"
@@ -214,6 +215,11 @@ func (b *builder) content(method string) content {
 	}
 	switch {
 	case sources == 0:
+		if i := slices.IndexFunc(b.headers, func(f field) bool { return strings.EqualFold(f.name, "Content-Type") }); i >= 0 &&
+			strings.HasPrefix(strings.ToLower(strings.TrimSpace(b.headers[i].value)), "multipart/") {
+			b.take("Content-Type")
+			b.warn("the header Content-Type is left out: there is no body that it could describe")
+		}
 		return content{}
 	case sources > 1:
 		b.fail(0, "there are several bodies: of -d, -F and -T only one can be sent")
