@@ -47,6 +47,7 @@ func Connector(name string) sdk.Connector {
 		Triggers: []sdk.Trigger{
 			sdk.Stream("stream", "Emits", stream),
 			sdk.Poll("poll", "Gives all at once", poll),
+			sdk.Webhook("webhook", "Gives the one whose number it is sent", webhook),
 		},
 	}
 }
@@ -94,4 +95,13 @@ func poll(_ context.Context, _ sdk.Host, cfg Config, c sdk.Cursor) (sdk.Batch[Ev
 	}
 	b.Cursor = sdk.Cursor(strconv.Itoa(n))
 	return b, err
+}
+
+func webhook(_ context.Context, _ sdk.Host, _ Config, r sdk.WebhookRequest) (out sdk.Receipt[Event], err error) {
+	n, err := strconv.Atoi(string(r.Body))
+	if err != nil {
+		return out, sdk.Errorf(sdk.Invalid, "a number is wanted: %w", err)
+	}
+	out.Add(strconv.Itoa(n), event(n))
+	return out, nil
 }

@@ -1,7 +1,7 @@
 // Command triggers prints what the way of an event costs, from a trigger's
 // function into a durable run that has ended: events a second, and CPU seconds
-// of the server and its plugins' processes per 1,000 events, for a stream and a
-// poll, of a connector in the server's process, as a WASM module and as a
+// of the server and its plugins' processes per 1,000 events, for a stream, a poll
+// and a webhook, of a connector in the server's process, as a WASM module and as a
 // native program, in turn on one server.
 package main
 
@@ -10,9 +10,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
+	"net/http"
 	"os"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
@@ -54,6 +58,7 @@ var (
 		{"stream, one event at a time", "stream", 1, 4},
 		{"stream, 16 events at a time", "stream", 16, 1},
 		{"poll, all at once", "poll", 0, 1},
+		{"webhook, 16 requests at a time", "webhook", 0, 4},
 	}
 	pipes = []struct{ title, name string }{{"in process", inProcess}, {"WASM", asWASM}, {"native", asNative}}
 )
@@ -127,6 +132,11 @@ func (c *comparison) round(ctx context.Context, s *bench.Tappet, w way, connecto
 	if _, err := s.Deploy(ctx, graph, []byte(doc), client.YAML); err != nil {
 		return figures{}, err
 	}
+	if w.kind == "webhook" {
+		if err := post(ctx, s.URL+"/hooks/"+graph, events); err != nil {
+			return figures{}, err
+		}
+	}
 	if err := await(ctx, s, graph, events); err != nil {
 		return figures{}, err
 	}
@@ -139,6 +149,47 @@ func (c *comparison) round(ctx context.Context, s *bench.Tappet, w way, connecto
 		return figures{}, err
 	}
 	return figures{events, took, after - before}, nil
+}
+
+// post sends the numbers up to the last one, 16 at a time, and that one alone.
+func post(ctx context.Context, url string, events int) error {
+	const senders = 16
+	hc := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: senders}}
+	defer hc.CloseIdleConnections()
+	send := func(n int) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(strconv.Itoa(n)))
+		if err != nil {
+			return err
+		}
+		res, err := hc.Do(req)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, res.Body)
+		if err = errors.Join(err, res.Body.Close()); err == nil && res.StatusCode != http.StatusAccepted {
+			err = fmt.Errorf("the hook answered %s", res.Status)
+		}
+		return err
+	}
+	var next atomic.Int64
+	errs := make(chan error, senders)
+	for range senders {
+		go func() {
+			var err error
+			for n := next.Add(1); err == nil && n < int64(events); n = next.Add(1) {
+				err = send(int(n))
+			}
+			errs <- err
+		}()
+	}
+	var err error
+	for range senders {
+		err = errors.Join(err, <-errs)
+	}
+	if err != nil {
+		return err
+	}
+	return send(events)
 }
 
 // await waits until the last event's run has ended, and every other.
