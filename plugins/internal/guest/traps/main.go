@@ -75,6 +75,9 @@ func hook(_ context.Context, _ sdk.Host, _ struct{}, r sdk.WebhookRequest) (sdk.
 	out := sdk.Receipt[tick]{Wait: r.Query == "wait", Answer: &sdk.Answer{
 		Status: 201, Header: sdk.Header{{Name: "X-Path", Value: r.Path}}, Body: r.Body,
 	}}
+	if r.Query == "run" { // its caller waits for the run
+		out.Wait, out.Answer = true, nil
+	}
 	out.Add(r.Header.Get("X-Key"), tick{len(r.Body)})
 	return out, nil
 }
