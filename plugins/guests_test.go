@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tappet-dev/tappet/examples/plugins/trials"
+	"github.com/tappet-dev/tappet/plugins/plugintest"
 	"github.com/tappet-dev/tappet/sdk"
 	"github.com/tappet-dev/tappet/sdk/sdktest"
 )
@@ -23,7 +24,7 @@ func TestOtherLanguages(t *testing.T) {
 	got := map[string][]byte{}
 	for name, build := range map[string]func(testing.TB) string{"c": buildC, "assemblyscript": buildAssemblyScript, "rust": buildRust} {
 		t.Run(name, func(t *testing.T) { //nolint:paralleltest // what it gives is compared below
-			c := loaded(t, "page", "page.wasm", build(t))
+			c := plugintest.Open(t, build(t))
 			sdktest.Run(t, func(testing.TB) sdk.Connector { return c }, trial)
 			h := sdktest.NewHost(t, sdktest.HostOptions{HTTP: poll.HTTP})
 			var err error

@@ -201,18 +201,27 @@ func (p project) writeLayout(ctx context.Context, tag string) error {
 func pluginTestCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "test [FOLDER]", Short: "Run a plugin's tests, the conformance kit among them", Args: cobra.MaximumNArgs(1),
-		Long: `Run a plugin's tests, the conformance kit among them. The kit is Go's: a plugin in
-another language is built, taken into a sandbox and asked to describe itself.`,
+		Long: `Build a plugin and run its tests, the conformance kit among them: in process, and on
+the module and the program that were built. The kit is Go's: a plugin in another
+language is taken into a sandbox and asked to describe itself.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			p, err := openProject(args)
 			if err != nil {
 				return err
 			}
-			if p.language.name == "go" {
-				return p.toolchain(c.Context(), nil, c.OutOrStdout(), "test", "./...")
+			targets := []string{p.module()}
+			if p.native {
+				targets = append(targets, p.program())
 			}
-			if err := p.build(c.Context(), p.module()); err != nil {
-				return err
+			for i, target := range targets {
+				if err := p.build(c.Context(), target); err != nil {
+					return err
+				}
+				targets[i] = filepath.Join(p.dir, target)
+			}
+			if p.language.name == "go" {
+				built := "TAPPET_PLUGIN_BUILT=" + strings.Join(targets, string(filepath.ListSeparator))
+				return p.toolchain(c.Context(), []string{built}, c.OutOrStdout(), "test", "./...")
 			}
 			return p.describe(c.Context(), c.OutOrStdout())
 		},

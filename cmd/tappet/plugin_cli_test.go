@@ -93,6 +93,40 @@ func TestPluginFromNothing(t *testing.T) {
 	}
 }
 
+// TestPluginTestTriesWhatIsBuilt has a plugin that breaks a promise as a module
+// alone: the tests of its source pass, and plugin test tells.
+func TestPluginTestTriesWhatIsBuilt(t *testing.T) {
+	t.Parallel()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sh := terminal{t, t.TempDir(), []string{"TAPPET_SDK=" + root}}
+	sh.run("plugin", "new", "hello")
+	for name, key := range map[string]string{"key.go": "at", "key_wasip1.go": `""`} {
+		tag := "!wasip1"
+		if name == "key_wasip1.go" {
+			tag = "wasip1"
+		}
+		text := "//go:build " + tag + "\n\npackage main\n\nfunc key(at string) string { return " + key + " }\n"
+		if err := os.WriteFile(filepath.Join(sh.dir, "hello", name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(sh.dir, "hello", "main.go")
+	source := strings.Replace(string(content(t, path)), "at.Format(time.RFC3339)", "key(at.Format(time.RFC3339))", 1)
+	if err := os.WriteFile(path, []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := sh.command("plugin", "test", "hello").CombinedOutput()
+	said := string(out)
+	const promise = "/poll_tick/events_are_keyed_JSON_that_fits_the_schema"
+	if err == nil || !strings.Contains(said, "--- FAIL: TestConformance/hello.wasm"+promise) ||
+		strings.Contains(said, "--- FAIL: TestConformance/in_process") || strings.Contains(said, "--- FAIL: TestConformance/hello ") {
+		t.Errorf("%v\n%s", err, said)
+	}
+}
+
 // upgrade changes the plugin: by a field more, by a need, and by a field less.
 func (s terminal) upgrade(srv *server) {
 	s.t.Helper()

@@ -100,7 +100,7 @@ var doors = map[string][]string{
 	"github.com/klauspost/compress":          {"internal/egress"},
 	"golang.org/x/net":                       {"internal/egress"},
 	"github.com/mccutchen/go-httpbin":        {"internal/egress"},
-	"testing":                                {"engine/enginetest", "sdk/sdktest", "examples/plugins/trials", "plugins/internal/guest"},
+	"testing":                                {"engine/enginetest", "sdk/sdktest", "examples/plugins/trials", "plugins/internal/guest", "plugins/plugintest"},
 }
 
 // arrows names, for a folder and what lies below it, the packages of ours that
