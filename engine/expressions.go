@@ -53,7 +53,8 @@ type Evaluation struct {
 
 // Evaluated is what came of an Evaluation.
 type Evaluated struct {
-	// Value is JSON; nil when Problems has more than warnings.
+	// Value is JSON; nil when Problems has more than warnings. A secret in it is a
+	// reference, {"$secret":"name"}.
 	Value json.RawMessage
 	// Type is the type that was inferred; nil when it couldn't be compiled.
 	Type *expr.Type
@@ -486,7 +487,8 @@ func (s *Sample) env(version int) *expr.Env {
 	if name == "" {
 		name = "sample"
 	}
-	env := &expr.Env{Now: now.UTC().Truncate(time.Millisecond), Values: make([]any, program.NumResultVars)}
+	// Ids are the same each time, and those of no run.
+	env := &expr.Env{Now: now.UTC().Truncate(time.Millisecond), Values: make([]any, program.NumResultVars), Seed: []byte("sample"), Show: true}
 	env.Values[program.VarTrigger] = event
 	env.Values[program.VarSteps] = outputs
 	env.Values[program.VarStep] = views

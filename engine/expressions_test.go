@@ -64,7 +64,10 @@ func TestExpressionsAreTriedInAStepsScope(t *testing.T) {
 		{"steps.a", "a", "", "unknown_field"},
 		{"trigger.body.titel", "a", "null", "unknown_field"},
 		{"graph.name", "a", `"hooked"`, ""},
-		{"1 / 0", "a", "", "evaluation"},
+		{"1 / (trigger.body.n - 20)", "a", "", "evaluation"},
+		{"1 / 0", "a", "", "always_fails"},
+		{"len(uuid())", "a", "36", ""},
+		{`[secret("k"), {a: secret("l")}]`, "a", `[{"$secret":"k"},{"a":{"$secret":"l"}}]`, ""},
 		{`map(1..3000, map(1..3000, #))`, "a", "", "limit"},
 	} {
 		out, err := b.Evaluate(t.Context(), engine.Evaluation{Expression: c.src, Sample: engine.Sample{

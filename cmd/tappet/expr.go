@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,14 +29,14 @@ func exprCommand() *cobra.Command {
 
 // exprEval is what `expr eval` is told.
 type exprEval struct {
-	event, schema, steps string
-	typ, usage           bool
+	event, schema, steps, file string
+	typ, usage                 bool
 }
 
 func exprEvalCommand() *cobra.Command {
 	var o exprEval
 	c := &cobra.Command{
-		Use:   "eval EXPRESSION",
+		Use:   "eval [EXPRESSION | -]",
 		Short: "Evaluate an expression, or a text with ${{ }}, on sample data",
 		Long: `Evaluate an expression, or a text with ${{ }}, on sample data, without a server.
 
@@ -43,20 +44,56 @@ func exprEvalCommand() *cobra.Command {
 outputs of steps by their ids, {"entry": …}; - is standard input. Types are
 those of --schema, the event's JSON Schema, else inferred from the data.
 
+--file names a file with the expression, instead of the argument; the argument -
+is standard input. An expression that begins with a dash stands after --.
+
+Ids, such as uuid(), are the same each time here, and those of no run. A secret
+is shown as a reference to it, {"$secret": "name"}.
+
 The value goes to standard output as JSON. Problems go to standard error with
 their line and column in the expression, and it exits with 1 when there is no
 value.`,
 		Example: `  tappet expr eval 'upper(trigger.body.title)' --event event.json
-  tappet expr eval 'Task ${{ trigger.body.title }} is done' --event event.json`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return o.run(c, args[0]) },
+  tappet expr eval 'Task ${{ trigger.body.title }} is done' --event event.json
+  tappet expr eval --file field.expr --event event.json
+  tappet expr eval -- '-trigger.body.n' --event event.json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			source, err := o.source(c, args)
+			if err != nil {
+				return err
+			}
+			return o.run(c, source)
+		},
 	}
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; an expression that begins with a dash stands after --", err)}
+	})
+	c.Flags().StringVarP(&o.file, "file", "f", "", "file with the expression")
 	c.Flags().StringVar(&o.event, "event", "", "JSON file with the event")
 	c.Flags().StringVar(&o.schema, "schema", "", "file with the event's JSON Schema")
 	c.Flags().StringVar(&o.steps, "steps", "", "JSON file with the outputs of steps, by id")
 	c.Flags().BoolVar(&o.typ, "type", false, "print the type that was inferred, too")
 	c.Flags().BoolVar(&o.usage, "usage", false, "print what of the budget was used, too")
 	return c
+}
+
+// source is the expression: the argument, standard input, or a file.
+func (o *exprEval) source(c *cobra.Command, args []string) (string, error) {
+	switch {
+	case len(args) == 1 && o.file != "":
+		return "", usageError{errors.New("give either an expression or --file")}
+	case len(args) == 0 && o.file == "":
+		return "", usageError{errors.New("give an expression, - for standard input, or --file")}
+	case len(args) == 1 && args[0] != "-":
+		return args[0], nil
+	}
+	name := cmp.Or(o.file, "-")
+	b, err := readInput(c, name)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimRight(string(b), "\r\n"), nil
 }
 
 func (o *exprEval) run(c *cobra.Command, source string) error {
@@ -129,6 +166,21 @@ func readSample(c *cobra.Command, name string) (json.RawMessage, error) {
 	if name == "" {
 		return nil, nil
 	}
+	b, err := readInput(c, name)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(bytes.TrimSpace(b)) == 0:
+		return nil, fmt.Errorf("%s is empty; it must hold JSON", name)
+	}
+	if err := expr.CheckJSON(b, 0); err != nil {
+		return nil, fmt.Errorf("%s isn't JSON: %w", name, err)
+	}
+	return b, nil
+}
+
+// readInput reads a file; - is standard input.
+func readInput(c *cobra.Command, name string) ([]byte, error) {
 	in := c.InOrStdin()
 	if name != "-" {
 		f, err := os.Open(name)
@@ -144,11 +196,6 @@ func readSample(c *cobra.Command, name string) (json.RawMessage, error) {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	case len(b) > maxSampleFile:
 		return nil, fmt.Errorf("%s has more than %d bytes, which is the limit", name, maxSampleFile)
-	case len(bytes.TrimSpace(b)) == 0:
-		return nil, fmt.Errorf("%s is empty; it must hold JSON", name)
-	}
-	if err := expr.CheckJSON(b, 0); err != nil {
-		return nil, fmt.Errorf("%s isn't JSON: %w", name, err)
 	}
 	return b, nil
 }

@@ -38,6 +38,7 @@ func TestExprEvalReadsAnEventFromAFile(t *testing.T) {
 		"not.json":    `title: plant`,
 		"list.json":   `[1]`,
 		"empty.json":  ``,
+		"field.expr":  "upper(\n  trigger.body.title\n)\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -55,6 +56,14 @@ func TestExprEvalReadsAnEventFromAFile(t *testing.T) {
 		{"digits", []string{"trigger.body.n", "--event", file("event.json")}, "12345678901234567890\n", "", ""},
 		{"steps", []string{"steps.person.body.city", "--steps", file("steps.json"), "--type"}, "\"Turin\"\ntype: string\n", "", ""},
 		{"usage", []string{"1 + 2", "--usage"}, "3\nused: … of 1000000 steps, … of 8388608 bytes\n", "", ""},
+		{"an expression of standard input", []string{"-"}, "{\"a\":5}\n", "", ""},
+		{"an expression of a file", []string{"--file", file("field.expr"), "--event", file("event.json")}, "\"PLANT\"\n", "", ""},
+		{"two expressions", []string{"1", "--file", file("field.expr")}, "", "", "give either an expression or --file"},
+		{"no expression", nil, "", "", "give an expression, - for standard input, or --file"},
+		{"a dash", []string{"--", "-5"}, "-5\n", "", ""},
+		{"a dash without the other two", []string{"-5"}, "", "", "an expression that begins with a dash stands after --"},
+		{"an id", []string{"uuid() + shortId() | len()"}, "48\n", "", ""},
+		{"a secret", []string{`{headers: {a: secret("a")}, n: 1}`}, "{\"headers\":{\"a\":{\"$secret\":\"a\"}},\"n\":1}\n", "", ""},
 		{"standard input", []string{"trigger.a", "--event", "-"}, "5\n", "", ""},
 		{"problem", []string{"upperr(1)"}, "", "error: line 1, column 1: unknown function upperr; did you mean \"upper\"?\n", "there is no value"},
 		{"by the sample", []string{"trigger.body.tilte", "--event", file("event.json")}, "null\n", "warning: line 1, column 14: by the sample event: unknown field tilte; did you mean \"title\"?\n", ""},

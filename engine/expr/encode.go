@@ -56,6 +56,9 @@ func (f *frame) appendJSON(b []byte, v any, depth int) []byte {
 	case time.Duration:
 		return f.appendString(b, durationText(x))
 	case Secret:
+		if f.show {
+			return f.appendReference(b, x)
+		}
 		f.fail("a secret can't be written out")
 	}
 	f.fail("%s can't be written out", kindName(v))

@@ -20,6 +20,9 @@ type Env struct {
 	// be the same when a step is evaluated again on replay, and differ between
 	// runs and between the visits of steps. Without one, these functions fail.
 	Seed []byte
+	// Show: the JSON is shown to somebody and sent nowhere, and a secret that is a
+	// value of its own in it is a reference, {"$secret":"name"}.
+	Show bool
 	// Limits of the evaluation; zero fields mean the defaults.
 	Limits Limits
 	// Usage, if set, is told what the evaluation has used; one that needs no
@@ -87,6 +90,7 @@ type frame struct {
 	now    time.Time
 	limits Limits
 	usage  *Usage
+	show   bool
 	seed   []byte
 	ids    uint64         // how many ids were made of the seed
 	place  *time.Location // the zone that was found last
@@ -119,7 +123,7 @@ var frames = sync.Pool{New: func() any { return new(frame) }}
 func newFrame(env *Env, vars, loops int) *frame {
 	f, _ := frames.Get().(*frame)
 	l := env.Limits.withDefaults()
-	f.values, f.now, f.seed, f.limits, f.usage = env.Values, env.Now, env.Seed, l, env.Usage
+	f.values, f.now, f.seed, f.limits, f.usage, f.show = env.Values, env.Now, env.Seed, l, env.Usage, env.Show
 	f.left, f.bytes, f.copies, f.at = l.Steps, l.Bytes, l.Copies, -1
 	f.vars, f.loops, f.trail, f.memo = f.varBuf[:], f.loopBuf[:], f.trailBuf[:0], f.memoBuf[:0]
 	if vars > len(f.vars) {

@@ -88,8 +88,7 @@ func (f *frame) appendFor(b []byte, v any, to *Type, depth int) []byte {
 	}
 	if to.k&kSecret != 0 {
 		if x, ok := v.(Secret); ok {
-			b = append(b, `{"`+referenceKey+`":`...)
-			return append(f.appendString(b, x.Name), '}')
+			return f.appendReference(b, x)
 		}
 		if !to.takes(v) {
 			f.fail("%s", refused(kindName(v)))
@@ -114,6 +113,11 @@ func (f *frame) appendFor(b []byte, v any, to *Type, depth int) []byte {
 	default:
 		return f.appendJSON(b, x, depth)
 	}
+}
+
+func (f *frame) appendReference(b []byte, s Secret) []byte {
+	b = append(b, `{"`+referenceKey+`":`...)
+	return append(f.appendString(b, s.Name), '}')
 }
 
 // refused says that a value can't be given to a field that takes a secret.
