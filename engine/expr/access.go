@@ -235,7 +235,7 @@ func (c *compiler) computed(n *ast.MemberNode, base fn, bt *Type) (fn, *Type) {
 	if !kt.has(want) {
 		return c.fail(n.Property, CodeType, "", "%s, got %s", what, kt)
 	}
-	return run, t.orNull()
+	return run, c.narrowed(n, t.orNull())
 }
 
 func (c *compiler) slice(n *ast.SliceNode) (fn, *Type) {

@@ -57,6 +57,18 @@ func TestValues(t *testing.T) {
 		{`"title" in trigger.body`, `boolean`, `true`},
 		{`"x" not in {x: 1}`, `boolean`, `false`},
 		{`1..3`, `list(integer)`, `[1,2,3]`},
+		// What a filter tests, its items have; so has an item of a constant index.
+		{`trigger.body.items | filter(.qty != null) | map(.qty + 1)`, `list(integer)`, `[2]`},
+		{`trigger.body.items | filter(.qty != null && .price > 2) | sum(.qty)`, `integer`, `1`},
+		{`filter([trigger.body.task, null], # != null) | map(.title)`, `list(string)`, `[]`},
+		{`find(trigger.body.items, .qty == 1)?.qty ?? 0`, `integer`, `1`},
+		{`filter([{t: trigger.body.task}], .t.due != null) | map(upper(.t.due))`, `list(string)`, `[]`},
+		{`filter(trigger.body.items, any([1], # > 0) && .qty != null) | map(.qty)`, `list(integer)`, `[1]`},
+		{`filter(trigger.body.items, .qty != null || .price > 3) | map(.qty)`, `list(integer or null)`, `[1,null]`},
+		{`filter([[1, null]], #[0] != null) | map(#[1])`, `list(integer or null)`, `[null]`},
+		{`trigger.body.items[0].qty != null and trigger.body.items[0].qty > 0`, `boolean`, `true`},
+		{`trigger.body.items[-1] != null ? upper(trigger.body.items[-1].name) : ""`, `string`, `"B"`},
+		{`let l = trigger.body.items; l[0].qty != null ? l[0].qty + 1 : 0`, `integer`, `2`},
 		{`pick(trigger.body, ["title", "n"])`, `object{n: integer, title: string}`, `{"n":3,"title":"Hello"}`},
 		{`let names = trigger.body.b ? ["title"] : ["n"]; pick(trigger.body, names)`, `object{n?: integer, title?: string}`, `{"title":"Hello"}`},
 		{`pick(trigger.body, [])`, `object`, `{}`},
@@ -252,6 +264,12 @@ func TestProblems(t *testing.T) {
 		{`defaults(trigger.body.items[0] ?? {name: ""}, {qty: 1}).nmae`, []string{`unknown_field 1:57 did you mean "name"?`}},
 		{`mergeDeep({a: {b: 1}}, {a: {c: 2}}).a.d`, []string{`unknown_field 1:39 known are b, c`}},
 		{`getPath(trigger.body, "items.0.name") | upper()`, []string{`maybe_null 1:1 add ?? and a default`}},
+
+		{`filter(trigger.body.items, .qty == null) | map(.qty + 1)`, []string{`maybe_null 1:49 add ?? and a default`}},
+		{`filter(trigger.body.items, not (.qty != null)) | sum(.qty)`, []string{`maybe_null 1:55 add ?? and a default`}},
+		{`trigger.body.items[0].qty != null and trigger.body.items[1].qty > 0`, []string{`maybe_null 1:61 add ?? and a default`}},
+		{`trigger.body.items[trigger.body.n].qty != null and trigger.body.items[trigger.body.n].qty > 0`, []string{`maybe_null 1:87 add ?? and a default`}},
+		{`filter(trigger.body.items, .qty != null) | map(.nmae)`, []string{`unknown_field 1:49 did you mean "name"?`}},
 
 		// What needs no data and can only fail is told before.
 		{`inZone(now(), "Europe/Berln")`, []string{`enum 1:15 did you mean "Europe/Berlin"?`}},

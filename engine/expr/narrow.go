@@ -9,11 +9,15 @@ import (
 
 // Narrowing: after x != null, and in what it guards, x isn't null. Values don't
 // change during an evaluation, so what is known of a path stays true. A path is
-// written as its names, joined by a zero byte.
+// written as its names and constant indexes, joined by a zero byte.
 
-const pathSep = "\x00"
+const (
+	pathSep = "\x00"
+	// indexMark stands before an index, so that it is no name.
+	indexMark = "\x01"
+)
 
-// path gives the key of a path from a name or from the item of a predicate, ""
+// path gives the key of a path of constants from a name or from the item of a predicate, ""
 // for anything else.
 func (c *compiler) path(n ast.Node) string {
 	switch n := n.(type) {
@@ -33,15 +37,68 @@ func (c *compiler) path(n ast.Node) string {
 			return v.Name + "()" + pathSep + name
 		}
 	case *ast.MemberNode:
-		s, ok := n.Property.(*ast.StringNode)
-		if !ok {
+		step := ""
+		if s, ok := n.Property.(*ast.StringNode); ok {
+			step = s.Value
+		} else if i, ok := constantIndex(n.Property); ok {
+			step = indexMark + strconv.Itoa(i)
+		} else {
 			return ""
 		}
 		if base := c.path(n.Node); base != "" {
-			return base + pathSep + s.Value
+			return base + pathSep + step
 		}
 	}
 	return ""
+}
+
+// constantIndex gives the integer that n is.
+func constantIndex(n ast.Node) (int, bool) {
+	switch n := n.(type) {
+	case *ast.IntegerNode:
+		return n.Value, true
+	case *ast.UnaryNode:
+		if x, ok := n.Node.(*ast.IntegerNode); ok && n.Operator == "-" {
+			return -x.Value, true
+		}
+	}
+	return 0, false
+}
+
+// kept is the type of the items for which a predicate held, of which facts tell.
+func kept(t *Type, item string, facts []string) *Type {
+	for _, f := range facts {
+		if f == item {
+			t = t.nonNull()
+		} else if rest, ok := strings.CutPrefix(f, item+pathSep); ok {
+			t = withMember(t, strings.Split(rest, pathSep))
+		}
+	}
+	return t
+}
+
+// withMember is the type of those values of type t in which the member that
+// names lead to is there.
+func withMember(t *Type, names []string) *Type {
+	t = t.nonNull()
+	if len(names) == 0 || !t.only(kObject) || strings.HasPrefix(names[0], indexMark) {
+		return t
+	}
+	var member *Type
+	props := make([]Prop, 0, len(t.props)+1)
+	for _, p := range t.props {
+		if p.name == names[0] {
+			member = p.typ
+			continue
+		}
+		props = append(props, Prop{p.name, p.typ, p.opt})
+	}
+	if member == nil {
+		if member = t.extra; member == nil {
+			return t
+		}
+	}
+	return bounded(ObjectOf(append(props, Prop{names[0], withMember(member, names[1:]), false}), t.extra))
 }
 
 // facts gives the paths that aren't null when n is true, or when it is false.

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"sort"
+	"strconv"
 	"time"
 
 	"github.com/expr-lang/expr/ast"
@@ -27,6 +28,7 @@ type iteration struct {
 	// item, bodyType and thirdType are their types.
 	item, bodyType, thirdType *Type
 	bodyNode                  ast.Node
+	facts                     []string // what is known of the items for which it holds
 	level, at                 int
 	// weight is charged for each turn.
 	weight int
@@ -83,7 +85,7 @@ func (c *compiler) predicate(n *ast.BuiltinNode) (fn, *Type) {
 	}
 	switch n.Name {
 	case "filter":
-		return it.filter(), ListOf(it.item)
+		return it.filter(), ListOf(it.kept())
 	case "all", "any", "none":
 		return it.quantified(), Bool()
 	case "one":
@@ -93,12 +95,14 @@ func (c *compiler) predicate(n *ast.BuiltinNode) (fn, *Type) {
 		count := it.count()
 		return func(f *frame) any { return count(f) }, Int()
 	case "find", "findLast":
-		return it.find(), it.item.orNull()
+		return it.find(), it.kept().orNull()
 	case "findIndex", "findLastIndex":
 		return it.find(), Int().orNull()
 	}
 	return c.fail(n, CodeUnknownFunction, "", "unknown function %s", n.Name)
 }
+
+func (it *iteration) kept() *Type { return kept(it.item, "#"+strconv.Itoa(it.level+1), it.facts) }
 
 // turn compiles the body; acc is the type of #acc in it, nil where there is none.
 func (c *compiler) turn(it *iteration, acc *Type) {
@@ -106,6 +110,7 @@ func (c *compiler) turn(it *iteration, acc *Type) {
 	c.items = append(c.items, item{typ: it.item, acc: acc})
 	c.nesting = max(c.nesting, len(c.items))
 	it.body, it.bodyType = c.node(it.bodyNode)
+	it.facts = c.facts(it.bodyNode, true)
 	c.items = c.items[:it.level]
 	it.weight = 2 + (c.visits-before)/2
 }
