@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -203,5 +204,42 @@ steps:
 	}
 	if out := string(r.Steps[0].Output); !strings.Contains(out, `"body":{"id":"e-1"}`) || !strings.Contains(out, `"status":200`) {
 		t.Errorf("output %s", out)
+	}
+}
+
+// A thousand runs that are open at once share as many connections to a host as it
+// takes calls at a time, and use them again in their second steps.
+func TestAThousandRunsShareConnections(t *testing.T) {
+	t.Parallel()
+	const runs, most = 1000, 64
+	var dials, requests atomic.Int64
+	hold := make(chan struct{})
+	sink := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-hold
+	}))
+	sink.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			dials.Add(1)
+		}
+	}
+	sink.Start()
+	t.Cleanup(sink.Close)
+	free := sync.OnceFunc(func() { close(hold) })
+	t.Cleanup(free)
+	s := start(t, "", "--egress-allow", hostport(sink.URL))
+	s.deploy(t, "stated", fmt.Sprintf(statedGraph, sink.URL))
+	for i := range runs {
+		s.hook(t, "stated", fmt.Sprintf(`{"n":%d}`, i))
+	}
+	eventually(t, "as many calls as the host takes", func() (bool, any) { return requests.Load() == most, requests.Load() })
+	free() // until now none of the runs could end
+	s.idle(t)
+	if n := requests.Load(); n != 2*runs {
+		t.Errorf("%d requests, want %d", n, 2*runs)
+	}
+	if n := dials.Load(); n > most {
+		t.Errorf("%d connections for %d requests, want at most %d", n, 2*runs, most)
 	}
 }
