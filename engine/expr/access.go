@@ -122,7 +122,9 @@ func (c *compiler) member(n *ast.MemberNode) (fn, *Type) {
 	base, bt := c.node(n.Node)
 	s, ok := n.Property.(*ast.StringNode)
 	if !ok {
-		return c.computed(n, base, bt)
+		run, t := c.computed(n, base, bt)
+		c.retrace(mark, n)
+		return run, t
 	}
 	name, at := s.Value, c.at(n.Property)
 	t, ok := c.field(n.Property, bt, name)
@@ -134,6 +136,7 @@ func (c *compiler) member(n *ast.MemberNode) (fn, *Type) {
 		c.read(mark, &p)
 		return p.walk(), c.narrowed(n, t)
 	}
+	c.retrace(mark, n)
 	return func(f *frame) any {
 		v := base(f)
 		if m, ok := v.(map[string]any); ok {

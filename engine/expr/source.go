@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/expr-lang/expr/ast"
 )
 
 // A Source is a place of a template that is computed, and what it is computed
@@ -75,22 +77,60 @@ func (c *compiler) read(mark int, p *place) {
 	c.reads = append(c.reads, p.path(c.scope))
 }
 
+// retrace is read for a path with constant indexes in it; what else n is changes
+// nothing.
+func (c *compiler) retrace(mark int, n ast.Node) {
+	if path := c.trace(n); path != "" && mark < len(c.reads) {
+		c.reads = append(c.reads[:mark], path)
+	}
+}
+
+// trace writes the path of constant names and indexes that n is, "" for none.
+func (c *compiler) trace(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.ChainNode:
+		return c.trace(n.Node)
+	case *ast.IdentifierNode, *ast.CallNode:
+		var p place
+		if c.place(n, &p) {
+			return p.path(c.scope)
+		}
+	case *ast.MemberNode:
+		base := c.trace(n.Node)
+		if base == "" {
+			return ""
+		}
+		if s, ok := n.Property.(*ast.StringNode); ok {
+			return base + step(s.Value)
+		}
+		if i, ok := constantIndex(n.Property); ok {
+			return base + "[" + strconv.Itoa(i) + "]"
+		}
+	}
+	return ""
+}
+
 // path writes a place as the language does.
 func (p *place) path(sc *Scope) string {
 	v := &sc.vars[p.slot]
 	var b strings.Builder
 	b.WriteString(v.Name)
 	for i, name := range p.names {
-		switch {
-		case i == 0 && v.Call:
+		if i == 0 && v.Call {
 			b.WriteString("(" + strconv.Quote(name) + ")")
-		case isName(name):
-			b.WriteString("." + name)
-		default:
-			b.WriteString("[" + strconv.Quote(name) + "]")
+			continue
 		}
+		b.WriteString(step(name))
 	}
 	return b.String()
+}
+
+// step is a member of that name, in a path.
+func step(name string) string {
+	if isName(name) {
+		return "." + name
+	}
+	return "[" + strconv.Quote(name) + "]"
 }
 
 // distinct gives the paths sorted, each once.

@@ -29,6 +29,8 @@ func TestSources(t *testing.T) {
 			text(`${{ trigger.body.open["é\""] }}`),
 			text(`${{ x.a.b == x.a.b ? x : x.a }}`),
 			text(`${{ 1 + 1 }}`),
+			text(`${{ trigger.body.items[0].name ?? trigger.body.items[-1]["price"] }}`),
+			text(`${{ trigger.body.free[1][2] == first(trigger.body.free[0].a) }}`),
 		})},
 	})
 	want := []Source{
@@ -43,6 +45,8 @@ func TestSources(t *testing.T) {
 		{"/list/5", `${{ trigger.body.open["é\""] }}`, []string{`trigger.body.open["é\""]`}},
 		{"/list/6", `${{ x.a.b == x.a.b ? x : x.a }}`, []string{"x", "x.a", "x.a.b"}},
 		{"/list/7", `${{ 1 + 1 }}`, nil},
+		{"/list/8", `${{ trigger.body.items[0].name ?? trigger.body.items[-1]["price"] }}`, []string{"trigger.body.items[-1].price", "trigger.body.items[0].name"}},
+		{"/list/9", `${{ trigger.body.free[1][2] == first(trigger.body.free[0].a) }}`, []string{"trigger.body.free[0].a", "trigger.body.free[1][2]"}},
 	}
 	if diff := cmp.Diff(want, tree.Sources()); diff != "" {
 		t.Error(diff)
