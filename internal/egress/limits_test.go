@@ -36,7 +36,7 @@ func silent(t testing.TB) string {
 
 // generous is the deadline of a call that must end by a limit of its own: a
 // failure by the deadline would be another one.
-const generous = 10 * time.Second
+const generous = 30 * time.Second
 
 // A call that passes a limit fails with its kind, and the message names the
 // limit and the setting. Every other limit is far away.
