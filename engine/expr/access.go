@@ -33,7 +33,7 @@ func (c *compiler) unknownName(n *ast.IdentifierNode) (fn, *Type) {
 	if n.Value == "$env" {
 		return c.fail(n, CodeUnsupported, "name what you need: "+strings.Join(c.scope.names(), ", "), "$env isn't supported")
 	}
-	if h := foreignName(n.Value); h != "" {
+	if h := c.foreignName(n.Value); h != "" {
 		return c.fail(n, CodeUnknownName, h, "unknown name %s", n.Value)
 	}
 	names := c.scope.names()
@@ -41,10 +41,36 @@ func (c *compiler) unknownName(n *ast.IdentifierNode) (fn, *Type) {
 		names = append(names, l.name)
 	}
 	hint := didYouMean(Nearest(n.Value, names))
+	if at := c.memberOf(n.Value); at != "" {
+		hint = didYouMean(at)
+	}
 	if hint == "" && len(names) > 0 && len(names) <= 12 {
 		hint = "known are " + strings.Join(names, ", ")
 	}
 	return c.fail(n, CodeUnknownName, hint, "unknown name %s", n.Value)
+}
+
+// memberOf is the path of a member of that name, one or two levels down in the
+// scope, "" for none.
+func (c *compiler) memberOf(name string) string {
+	if c.scope == nil {
+		return ""
+	}
+	for i := range c.scope.vars {
+		v := &c.scope.vars[i]
+		if v.Name == "" || v.Call || v.Type == nil {
+			continue
+		}
+		if v.Type.prop(name) != nil {
+			return v.Name + "." + name
+		}
+		for _, p := range v.Type.props {
+			if p.typ.prop(name) != nil {
+				return v.Name + step(p.name) + "." + name
+			}
+		}
+	}
+	return ""
 }
 
 func (c *compiler) pointer(n *ast.PointerNode) (fn, *Type) {
@@ -160,6 +186,9 @@ func (c *compiler) field(n ast.Node, t *Type, name string) (*Type, bool) {
 		hint := ""
 		if t.only(kList | kNull) {
 			hint = "take one item with [0], or all with map(list, ." + name + ")"
+		}
+		if (name == "length" || name == "size") && t.has(kList|kString) {
+			hint = "write len(value)"
 		}
 		c.fail(n, c.typeCode(t), hint, "%s has no field %s", t, name)
 		return nil, false

@@ -176,7 +176,11 @@ func (c *compiler) argument(n ast.Node, spec *function, i int, t *Type) bool {
 		fits = t.elem.has(want.elem.k) || want.elem.dyn
 	}
 	if !fits {
-		c.fail(n, CodeType, "it is "+spec.signature(), "argument %d of %s must be %s, got %s", i+1, spec.name, article(want), t)
+		hint := "it is " + spec.signature()
+		if spec.name == "concat" && t.only(kString) {
+			hint = "join texts with +"
+		}
+		c.fail(n, CodeType, hint, "argument %d of %s must be %s, got %s", i+1, spec.name, article(want), t)
 		return false
 	}
 	return true

@@ -139,7 +139,7 @@ func (c *compiler) parse(src string) *parser.Tree {
 		if strings.Contains(msg, "maximum allowed nodes") {
 			code, msg = CodeTooLarge, fmt.Sprintf("the expression has more than %d parts (limits.expr_nodes)", c.limits.Nodes)
 		}
-		c.report(syntaxPlace(src, tokens, fe), code, syntaxHint(tokens, fe.From), "%s", syntaxMessage(msg))
+		c.report(syntaxPlace(src, tokens, fe), code, syntaxHint(tokens, fe.From, fe.Message), "%s", syntaxMessage(msg))
 		return nil
 	}
 	return tree
@@ -313,7 +313,11 @@ func (c *compiler) present(n ast.Node, t *Type) bool {
 }
 
 func (c *compiler) conditional(n *ast.ConditionalNode) (fn, *Type) {
+	before := len(c.problems)
 	cond := c.truth(n.Cond, "a condition")
+	if n.Cond == n.Exp1 { // a ?: b
+		c.orDefault(before)
+	}
 	var yes, no fn
 	var yt, nt *Type
 	c.where(c.facts(n.Cond, true), func() { yes, yt = c.node(n.Exp1) })

@@ -20,7 +20,7 @@ var synonyms = map[string]string{
 	"length": "len", "size": "len", "strip": "trim", "trimSpace": "trim", "squish": "normalizeSpace",
 	"replaceAll": "replace", "replace_all": "replace", "re_replace": "replaceRegexp", "re_replace_all": "replaceRegexp", "regexReplace": "replaceRegexp",
 	"re_match": "match", "re_find_all": "matchAll", "extract": "match", "regexMatch": "match", "re_find_object": "matchGroups", "quotemeta": "escapeRegexp",
-	"ltrim": "trimPrefix", "rtrim": "trimSuffix", "trimStart": "trimPrefix", "trimEnd": "trimSuffix", "trim_prefix": "trimPrefix", "trim_suffix": "trimSuffix",
+	"trim_prefix": "trimPrefix", "trim_suffix": "trimSuffix",
 	"leftPad": "padStart", "lpad": "padStart", "rightPad": "padEnd", "rpad": "padEnd", "ellipsis": "truncate",
 	"startcase": "titleCase", "toTitleCase": "titleCase", "toSnakeCase": "snakeCase", "toCamelCase": "camelCase", "toKebabCase": "kebabCase",
 	"slugify": "slug", "deburr": "removeAccents", "unidecode": "removeAccents", "htmlEscape": "escapeHtml", "escape_html": "escapeHtml",
@@ -34,7 +34,7 @@ var synonyms = map[string]string{
 	"entries": "toPairs", "key_values": "toPairs", "fromEntries": "fromPairs", "assign": "merge", "extend": "merge", "spread": "merge",
 	"deepMerge": "mergeDeep", "defaultsDeep": "mergeDeep", "without_nulls": "withoutNulls", "compactObject": "withoutNulls", "renameKeys": "rename",
 	"parseJson": "fromJSON", "parse_json": "fromJSON", "jsonParse": "fromJSON", "stringify": "toJSON", "toJson": "toJSON", "format_json": "toJSON",
-	"parse_csv": "parseCsv", "fromCsv": "parseCsv", "toCsv": "formatCsv", "parse_xml": "parseXml", "fromXml": "parseXml",
+	"parse_csv": "parseCsv", "fromCsv": "parseCsv", "fromCSV": "parseCsv", "toCsv": "formatCsv", "toCSV": "formatCsv", "parse_xml": "parseXml", "fromXml": "parseXml", "fromXML": "parseXml",
 	"str": "string", "toString": "string", "text": "string", "number": "float", "toNumber": "float", "double": "float", "parseFloat": "float",
 	"toInt": "int", "parseInt": "int", "integer": "int", "boolean": "bool", "toBoolean": "bool", "big": "decimal", "bigdecimal": "decimal",
 	"formatCurrency": "formatNumber", "numberFormat": "formatNumber", "format_number": "formatNumber", "formatBase": "toBase",
@@ -58,6 +58,8 @@ var rewrites = map[string]string{
 	"iif": "write: condition ? value : other", "if_else": "write: condition ? value : other", "ifelse": "write: condition ? value : other",
 	"ifNull": "write: value ?? other", "nvl": "write: value ?? other", "default": "write: value ?? other", "coalesce": "write: value ?? other",
 	"ifEmpty": "write: value ?? other", "or": "write: value ?? other", "catch": "write: value ?? other",
+	"ltrim": "write: trim(text), or trimPrefix(text, prefix)", "trimStart": "write: trim(text), or trimPrefix(text, prefix)", "trimLeft": "write: trim(text), or trimPrefix(text, prefix)",
+	"rtrim": "write: trim(text), or trimSuffix(text, suffix)", "trimEnd": "write: trim(text), or trimSuffix(text, suffix)", "trimRight": "write: trim(text), or trimSuffix(text, suffix)",
 	"substring": "write: text[from:to]", "substr": "write: text[from:to]", "left": "write: text[:length]", "right": "write: text[-length:]",
 	"charAt": "write: text[index]", "at": "write: list[index]", "nth": "write: list[index]",
 	"pow": "write: a ** b", "power": "write: a ** b", "mod": "write: a % b",
@@ -99,8 +101,21 @@ func functionHint(name string) string {
 	return didYouMean(Nearest(plain, names))
 }
 
-// foreignName gives a hint for a name that another language has in every scope.
-func foreignName(name string) string { return foreignNames[name] }
+// foreignName gives a hint for a name that another language has in every scope,
+// as far as there is here what it names.
+func (c *compiler) foreignName(name string) string {
+	hint := foreignNames[name]
+	if hint != didYouMean("trigger.body") {
+		return hint
+	}
+	switch _, v := c.scope.find("trigger"); {
+	case v == nil:
+		return ""
+	case v.Type != nil && !v.Type.dyn && v.Type.prop("body") == nil:
+		return didYouMean("trigger")
+	}
+	return hint
+}
 
 var unexpected = regexp.MustCompile(`^unexpected token (\w+)(?:\("((?:[^"\\]|\\.)*)"\))?$`)
 
@@ -113,6 +128,11 @@ func syntaxMessage(msg string) string {
 			return "the number is too large"
 		}
 		return "the number is more than a 64-bit integer holds; compute with decimal(\"…\"), or write a text"
+	case strings.HasPrefix(msg, "a map key must be"):
+		return "a key is a name, a text in quotes, a number, or an expression in ( )"
+	case strings.HasPrefix(msg, "unrecognized character"):
+		_, c, _ := strings.Cut(msg, "'")
+		return "the character " + quoted(strings.TrimSuffix(c, "'")) + " has no meaning here"
 	case msg == unclosedText:
 		return "the text isn't closed by its quote"
 	case m == nil:
@@ -184,7 +204,10 @@ func openLiteral(src string) int {
 }
 
 // syntaxHint looks for the habit behind an error at rune at.
-func syntaxHint(tokens []lexer.Token, at int) string {
+func syntaxHint(tokens []lexer.Token, at int, msg string) string {
+	if strings.HasPrefix(msg, "unrecognized character") && strings.ContainsAny(msg, "“”‘’„«»") {
+		return `write straight quotes: "text"`
+	}
 	// The smallest integer is read as a minus and a number that is too large.
 	for i, t := range tokens {
 		if t.Kind == lexer.Number && t.Value == "9223372036854775808" && i > 0 && tokens[i-1].Is(lexer.Operator, "-") && t.From <= at {
@@ -193,7 +216,9 @@ func syntaxHint(tokens []lexer.Token, at int) string {
 	}
 	i := slices.IndexFunc(tokens, func(t lexer.Token) bool { return t.From >= at })
 	if i < 0 {
-		return ""
+		if i = len(tokens) - 1; i < 0 {
+			return ""
+		}
 	}
 	token := func(k int) lexer.Token {
 		if k < 0 || k >= len(tokens) {
@@ -204,6 +229,10 @@ func syntaxHint(tokens []lexer.Token, at int) string {
 	t, before, after := token(i), token(i-1), token(i+1)
 	op := func(t lexer.Token, v string) bool { return t.Is(lexer.Operator, v) }
 	switch {
+	case before.Kind == lexer.Identifier && op(token(i-2), "|"):
+		return "a function is called: … | " + before.Value + "()"
+	case op(t, "*") && before.Is(lexer.Bracket, "["):
+		return "for all items write map(list, .name)"
 	case op(t, "=") && op(after, ">"), op(t, ">") && op(before, "="):
 		return "the item of a list is #: filter(list, #.done)"
 	case op(t, "=") && op(before, "=="), op(t, "=") && op(before, "!="):

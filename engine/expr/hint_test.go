@@ -64,3 +64,22 @@ func TestLibraryNames(t *testing.T) {
 		seen[low] = s.name
 	}
 }
+
+// A habit is answered with what there is.
+func TestHintsNameWhatIsInScope(t *testing.T) {
+	t.Parallel()
+	closed := NewScope(Var{Name: "trigger", Type: ObjectOf([]Prop{{Name: "title", Type: StringType()}}, nil)})
+	for _, c := range []struct {
+		sc   *Scope
+		want string
+	}{
+		{newScope(t), `did you mean "trigger.body"?`},
+		{NewScope(Var{Name: "trigger"}), `did you mean "trigger.body"?`},
+		{closed, `did you mean "trigger"?`},
+		{NewScope(Var{Name: "output"}), `known are output`},
+	} {
+		if _, problems := Compile(`$json`, c.sc); len(problems) != 1 || problems[0].Hint != c.want {
+			t.Errorf("%v, want %s", problems, c.want)
+		}
+	}
+}

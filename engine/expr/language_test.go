@@ -271,6 +271,21 @@ func TestProblems(t *testing.T) {
 		{`trigger.body.items[trigger.body.n].qty != null and trigger.body.items[trigger.body.n].qty > 0`, []string{`maybe_null 1:87 add ?? and a default`}},
 		{`filter(trigger.body.items, .qty != null) | map(.nmae)`, []string{`unknown_field 1:49 did you mean "name"?`}},
 
+		// Habits.
+		{`trigger.body.title | lower`, []string{`syntax 1:26 a function is called: … | lower()`}},
+		{`concat("a", "b")`, []string{`type 1:8 join texts with +`, `type 1:13 join texts with +`}},
+		{`items`, []string{`unknown_name 1:1 did you mean "trigger.body.items"?`}},
+		{`$json`, []string{`unknown_name 1:1 did you mean "trigger.body"?`}},
+		{`“a”`, []string{`syntax 1:1 write straight quotes: "text"`}},
+		{`trigger.body.items[*].name`, []string{`syntax 1:20 for all items write map(list, .name)`}},
+		{`trigger.body.items.length`, []string{`type 1:20 write len(value)`}},
+		{`trigger.body.title + duration("1h")`, []string{`type 1:20 make a time of the text with date()`}},
+		{`now() > trigger.body.title`, []string{`type 1:7 make a time of the text with date()`}},
+		{`trigger.body.title ?: "a"`, []string{`type 1:14 for a default write value ?? other`}},
+		{`trigger.body.b || "a"`, []string{`type 1:19 for a default write value ?? other`}},
+		{`ltrim("a")`, []string{`unknown_function 1:1 write: trim(text), or trimPrefix(text, prefix)`}},
+		{`fromCSV("a")`, []string{`unknown_function 1:1 did you mean "parseCsv"?`}},
+
 		// What needs no data and can only fail is told before.
 		{`inZone(now(), "Europe/Berln")`, []string{`enum 1:15 did you mean "Europe/Berlin"?`}},
 		{`let z = "Europe/Berln"; isoDate(now(), z)`, []string{`enum 1:40 did you mean "Europe/Berlin"?`}},
@@ -319,6 +334,10 @@ func TestErrors(t *testing.T) {
 		x    any
 		want string
 	}{
+		{`truncate(x, 3, "....")`, "hello", `1:1: the end "...." has more than 3 characters`},
+		{`truncate(x, -1)`, "hello", `1:1: a text has no -1 characters`},
+		{`formatCsv(x)`, []any{map[string]any{"a": 1}, map[string]any{"b": 2}}, `1:1: row 2 has "b", which the first row lacks; give the names, as a second argument`},
+		{`x + 1`, json.Number("1e-400"), `1:3: "1e-400" is too small to be computed with; use decimal()`},
 		{`x + 1`, nil, `1:3: + needs a value, got null; add ?? and a default`},
 		{`lower(x)`, 5, `1:1: expected a string, got number`},
 		{`x.a`, "text", `1:3: string has no field "a"`},
@@ -384,6 +403,11 @@ func TestValuesOfAllKinds(t *testing.T) {
 		{`x`, time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC), `"2026-01-02T03:04:05.006Z"`},
 		{`x`, 90 * time.Second, `"1m30s"`},
 		{`x`, json.Number("1.10"), `1.10`},
+		{`groupBy(x, #)`, NewRaw([]byte(`[1.50,1.5,2.0,2,1e1]`)), `{"1.5":[1.50,1.5],"10":[1e1],"2":[2.0,2]}`},
+		{`countBy(x, "n")`, NewRaw([]byte(`[{"n":1.50},{"n":1.5}]`)), `{"1.5":2}`},
+		{`groupBy([decimal("1.50"), 1.5], #) | keys()`, nil, `["1.5"]`},
+		{`formatCsv(x, ["a"])`, []any{map[string]any{"a": 1}, map[string]any{"b": 2}}, `"a\n1\n\n"`},
+		{`x + 1`, json.Number("0e-400"), `1`},
 		{`x + x`, json.Number("1.10"), `2.2`},
 		{`x == 1.1`, json.Number("1.10"), `true`},
 		{`x`, "a\u2028\x01\"\\\xff", "\"a\u2028\\u0001\\\"\\\\\ufffd\""},

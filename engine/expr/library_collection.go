@@ -152,7 +152,7 @@ func collectionFunctions() []function {
 					if k == nil {
 						continue
 					}
-					s := f.text(k)
+					s := f.keyText(k)
 					n, ok := out[s].(int)
 					if !ok {
 						f.alloc(80)
@@ -173,7 +173,7 @@ func collectionFunctions() []function {
 					f.step(4)
 					k, s := f.member(v, name, f.at), "\x00"
 					if k != nil {
-						s = f.text(k)
+						s = f.keyText(k)
 					}
 					if !seen[s] {
 						f.alloc(112)

@@ -87,7 +87,7 @@ func formatFunctions() []function {
 		},
 		{
 			name: "formatCsv", group: group, params: []param{req("rows", anyList()), opt("names", ListOf(str)), opt("separator", str)}, returns: "string", result: gives(str),
-			doc: "CSV of a list of objects, with a row of names first (those of the first object, sorted, unless given), or of a list of lists. A null is an empty cell.",
+			doc: "CSV of a list of objects, with a row of names first (those of the first object, sorted, unless given; others may not have more), or of a list of lists. A null is an empty cell.",
 			examples: []Example{
 				{`formatCsv([{a: 1, b: "x,y"}, {a: 2}])`, `"a,b\n1,\"x,y\"\n2,\n"`},
 				{`formatCsv([{a: 1, b: 2}], ["b"], ";")`, `"b\n2\n"`},
@@ -252,8 +252,19 @@ func formatCSV(f *frame, a []any) any {
 				write(slices.Clone(names))
 			}
 			cells := make([]string, len(names))
+			found := 0
 			for k, n := range names {
-				cells[k] = cell(m[n])
+				v, ok := m[n]
+				if cells[k] = cell(v); ok {
+					found++
+				}
+			}
+			if len(a) < 2 && found < len(m) {
+				for _, n := range f.sortedKeys(m) {
+					if !slices.Contains(names, n) {
+						f.fail("row %d has %s, which the first row lacks; give the names, as a second argument", i+1, clip(n))
+					}
+				}
 			}
 			write(cells)
 		default:

@@ -177,7 +177,7 @@ func listFunctions() []function {
 				out := map[string]any{}
 				for _, v := range f.list(a[0]) {
 					f.step(4)
-					k := f.text(f.member(v, field, f.at))
+					k := f.keyText(f.member(v, field, f.at))
 					if _, ok := out[k]; !ok {
 						f.alloc(80)
 						f.key(k)

@@ -134,18 +134,24 @@ func textFunctions() []function {
 		},
 		{
 			name: "truncate", group: group, params: []param{text, req("length", Int()), opt("end", str)}, returns: "string", result: gives(str),
-			doc:      "The first characters of a longer text; the end, such as an ellipsis, counts.",
+			doc:      "The first characters of a longer text; the end, such as an ellipsis, counts, and may not be longer.",
 			examples: []Example{{`truncate("Write the report", 8, "…")`, `"Write t…"`}, {`truncate("short", 8)`, `"short"`}},
 			do: func(f *frame, a []any) any {
 				s, n, end := f.str(a[0]), f.int(a[1]), ""
 				if len(a) > 2 {
 					end = f.str(a[2])
 				}
-				f.step(len(s) / 16)
-				if n < 0 || utf8.RuneCountInString(s) <= n {
+				f.step((len(s) + len(end)) / 16)
+				tail := utf8.RuneCountInString(end)
+				switch {
+				case n < 0:
+					f.fail("a text has no %d characters", n)
+				case tail > n:
+					f.fail("the end %s has more than %d characters", clip(end), n)
+				case utf8.RuneCountInString(s) <= n:
 					return s
 				}
-				_, to := f.runes(s, 0, max(0, n-utf8.RuneCountInString(end)))
+				_, to := f.runes(s, 0, n-tail)
 				f.alloc(to + len(end))
 				return s[:to] + end
 			},

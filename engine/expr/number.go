@@ -42,8 +42,11 @@ func (f *frame) numeric(v any) any {
 	case json.Number:
 		if strings.ContainsAny(string(x), ".eE") {
 			n, err := strconv.ParseFloat(string(x), 64)
-			if err != nil {
+			switch {
+			case err != nil:
 				f.fail("%s is too large to be computed with", clip(string(x)))
+			case n == 0 && strings.ContainsAny(mantissa(string(x)), "123456789"):
+				f.fail("%s is too small to be computed with; use decimal()", clip(string(x)))
 			}
 			return n
 		}
@@ -54,6 +57,14 @@ func (f *frame) numeric(v any) any {
 	}
 	f.wrong("a number", v)
 	return nil
+}
+
+// mantissa is a number without its exponent.
+func mantissa(s string) string {
+	if i := strings.IndexAny(s, "eE"); i >= 0 {
+		return s[:i]
+	}
+	return s
 }
 
 // int gives a number without a fraction.

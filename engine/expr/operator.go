@@ -142,6 +142,10 @@ func (c *compiler) mismatch(n *ast.BinaryNode, lt, rt *Type) (fn, *Type) {
 	if n.Operator == "+" && (lt.only(kString) || rt.only(kString)) {
 		hint = "make a text of the other side with string()"
 	}
+	moment := kTime | kDuration
+	if lt.only(kString|kNull) && rt.only(moment|kNull) || rt.only(kString|kNull) && lt.only(moment|kNull) {
+		hint = "make a time of the text with date()"
+	}
 	if n.Operator == "contains" && lt.has(kList) {
 		hint = "for an item of a list write: item in list"
 	}
@@ -173,15 +177,29 @@ func (c *compiler) dashed(n *ast.BinaryNode) bool {
 
 func (c *compiler) logic(n *ast.BinaryNode) (fn, *Type) {
 	or := n.Operator == "||" || n.Operator == "or"
+	before := len(c.problems)
 	l := c.truth(n.Left, "each side of "+n.Operator)
 	var r fn
 	c.where(c.facts(n.Left, !or), func() { r = c.truth(n.Right, "each side of "+n.Operator) })
+	if or {
+		c.orDefault(before)
+	}
 	return func(f *frame) any {
 		if v := l(f); v == or {
 			return v
 		}
 		return r(f)
 	}, Bool()
+}
+
+// orDefault gives the conditions that failed since before the hint for the habit
+// of x || "default".
+func (c *compiler) orDefault(before int) {
+	for i := before; i < len(c.problems); i++ {
+		if p := &c.problems[i]; p.Hint == "" && strings.Contains(p.Message, "must be true or false") {
+			p.Hint = "for a default write value ?? other"
+		}
+	}
 }
 
 func (c *compiler) equality(n *ast.BinaryNode, l, r fn, lt, rt *Type) (fn, *Type) {

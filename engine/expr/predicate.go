@@ -311,7 +311,7 @@ func (c *compiler) groupBy(it *iteration) (fn, *Type) {
 		it.each(f, false, func(_ int, x any) bool {
 			v := it.body(f)
 			f.at = it.at
-			k := f.text(v)
+			k := f.keyText(v)
 			group, ok := out[k].([]any)
 			if !ok {
 				f.alloc(120)

@@ -112,7 +112,7 @@ func closing(s string, limit int) (int, *scanError) {
 				if len(window) < len(s) {
 					break
 				}
-				return 0, &scanError{at: syntaxPlace(window, nil, fe), code: CodeSyntax, msg: syntaxMessage(fe.Message)}
+				return 0, &scanError{at: syntaxPlace(window, nil, fe), code: CodeSyntax, msg: syntaxMessage(fe.Message), hint: syntaxHint(nil, 0, fe.Message)}
 			}
 			return 0, &scanError{code: CodeSyntax, msg: "the expression can't be read"}
 		}

@@ -208,3 +208,28 @@ func TestWarnings(t *testing.T) {
 		t.Error(w)
 	}
 }
+
+// Interpolation is a single pass: what a value says is never scanned again.
+func TestValuesAreNotScannedAgain(t *testing.T) {
+	t.Parallel()
+	sc := NewScope(Var{Name: "x"})
+	for src, want := range map[string]string{
+		`a ${{ x }} ${{ 1 + 1 }}`:         `"a ${{ 1 + 1 }} $${{ x 2"`,
+		`${{ x }}`:                        `"${{ 1 + 1 }} $${{ x"`,
+		`${{ {(x): [x]} }}`:               `{"${{ 1 + 1 }} $${{ x":["${{ 1 + 1 }} $${{ x"]}`,
+		`${{ fromJSON(toJSON([x])) }}`:    `["${{ 1 + 1 }} $${{ x"]`,
+		`${{ x + "${{ 2 }" + "}" }}`:      `"${{ 1 + 1 }} $${{ x${{ 2 }}"`,
+		`$${{ x }} ${{ x | upper() }}`:    `"${{ x }} ${{ 1 + 1 }} $${{ X"`,
+		`${{ "$" + "{{ x }" + "}" }} end`: `"${{ x }} end"`,
+	} {
+		tm, problems := Text(src, sc)
+		if tm == nil {
+			t.Errorf("%s: %v", src, problems)
+			continue
+		}
+		got, err := tm.AppendJSON(nil, &Env{Values: []any{"${{ 1 + 1 }} $${{ x"}})
+		if string(got) != want || err != nil {
+			t.Errorf("%s gives %s, %v; want %s", src, got, err, want)
+		}
+	}
+}

@@ -391,6 +391,27 @@ func (f *frame) text(v any) string {
 	return ""
 }
 
+// keyText is the text of a value as a key: equal numbers have one text.
+func (f *frame) keyText(v any) string {
+	if !isNumber(v) {
+		return f.text(v)
+	}
+	switch x := f.numeric(v).(type) {
+	case *apd.Decimal:
+		f.step(20)
+		f.alloc(decimalSize)
+		d, _ := new(apd.Decimal).Reduce(x)
+		return f.text(d)
+	case float64:
+		if whole := math.Trunc(x); whole == x && math.Abs(x) < 1<<53 {
+			return strconv.Itoa(int(x))
+		}
+		return f.text(x)
+	default:
+		return f.text(x)
+	}
+}
+
 // timeText is RFC 3339, with as many fractions of a second as there are.
 func (f *frame) timeText(t time.Time) string {
 	if y := t.Year(); y < 0 || y > 9999 {
