@@ -195,6 +195,9 @@ func credentialRun(t *testing.T, bin string) (found []string) {
 		get("connection", http.MethodGet, "/api/v1/connections/"+d.Name, "")
 		get("connection", http.MethodPost, "/api/v1/connections/"+d.Name+"/test", "")
 	}
+	if c, err := s.Connection(t.Context(), "refused"); err != nil || c.State != "needs_authorization" {
+		t.Errorf("its provider hasn't refused it: %s %q, %v", c.State, c.Message, err)
+	}
 	for _, path := range []string{"/api/v1/connections", "/api/v1/secrets", "/api/v1/runs", "/api/v1/graphs/canary", "/api/v1/system/hosts"} {
 		get("lists", http.MethodGet, path, "")
 	}
