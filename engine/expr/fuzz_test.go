@@ -204,6 +204,7 @@ func made(b []byte, t *Type, rnd *rand.Rand, depth int) []byte {
 			b = made(comma(b, i), t.item(), rnd, depth+1)
 		}
 		return append(b, ']')
+	case kObject, kSecret, kNumber:
 	}
 	b = append(b, '{')
 	n := 0

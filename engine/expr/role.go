@@ -33,14 +33,12 @@ func (c *compiler) role(n ast.Node, spec *function, i int, t *Type) bool {
 	if t.dyn || t.empty() {
 		return true
 	}
-	p := spec.param(i)
-	switch p.is {
-	case isPresent, isOrdered, isNumbers:
-		if t.nullable() {
-			c.fail(n, CodeMaybeNull, addDefault, "argument %d of %s may be absent", i+1, spec.name)
-			return false
-		}
-	case isTexts:
+	is := spec.param(i).is
+	if t.nullable() && (is == isPresent || is == isOrdered || is == isNumbers) {
+		c.fail(n, CodeMaybeNull, addDefault, "argument %d of %s may be absent", i+1, spec.name)
+		return false
+	}
+	if is == isTexts {
 		each := t.item()
 		if t.only(kObject) {
 			each = t.member()
@@ -50,10 +48,10 @@ func (c *compiler) role(n ast.Node, spec *function, i int, t *Type) bool {
 			return false
 		}
 	}
-	switch p.is {
-	case isOrdered:
+	if is == isOrdered {
 		return c.orderly(n, flat(t), spec.name)
-	case isNumbers:
+	}
+	if is == isNumbers {
 		each := flat(t)
 		if !c.itemsPresent(n, each, spec.name) {
 			return false
@@ -80,45 +78,53 @@ func constantText(t *Type) (string, bool) {
 func (c *compiler) constantArgument(n ast.Node, spec *function, types []*Type, run *fn) bool {
 	i := len(types) - 1
 	t := types[i]
-	switch spec.param(i).is {
-	case isNames:
+	p := spec.param(i)
+	if p.is == isNames {
 		return c.memberNames(n, t, types[0])
-	case isRenames:
+	}
+	if p.is == isRenames {
 		return c.renames(n, types[0])
 	}
 	s, ok := constantText(t)
 	if !ok {
 		return true
 	}
-	p := spec.param(i)
-	switch p.is {
-	case isPattern:
-		re, size, err := compileRegexp(s, c.limits.Regexp)
-		if err != nil {
-			c.fail(n, CodeRegexp, "", "%v", err)
-			return false
-		}
-		if _, literal := n.(*ast.StringNode); literal {
-			*run = constant(&pattern{s, re, size})
-		}
-		return true
-	case isField:
+	if p.is == isPattern {
+		return c.patternArgument(n, s, run)
+	}
+	if p.is == isField {
 		return c.fieldArgument(n, spec.name, types[0].item(), s)
-	case isPath:
+	}
+	if p.is == isPath {
 		_, ok := c.pathType(n, types[0], s)
 		return ok
-	case isZone:
+	}
+	if p.is == isZone {
 		if _, err := c.attempt(func(f *frame) any { return f.zone(s) }); err != nil {
 			c.fail(n, CodeEnum, zoneHint(s), "unknown zone %s", clip(s))
 			return false
 		}
 		return true
-	case isUnit:
+	}
+	if p.is == isUnit {
 		s = strings.TrimSuffix(s, "s")
 	}
 	if p.typ != nil && p.typ.only(kString) && len(p.typ.enum) > 0 && !slices.Contains(p.typ.enum, any(s)) && spec.name != "sort" {
 		c.unlisted(n, p.typ, s)
 		return false
+	}
+	return true
+}
+
+// patternArgument compiles a constant regular expression with the expression.
+func (c *compiler) patternArgument(n ast.Node, s string, run *fn) bool {
+	re, size, err := compileRegexp(s, c.limits.Regexp)
+	if err != nil {
+		c.fail(n, CodeRegexp, "", "%v", err)
+		return false
+	}
+	if _, literal := n.(*ast.StringNode); literal {
+		*run = constant(&pattern{s, re, size})
 	}
 	return true
 }

@@ -26,15 +26,15 @@ func (d *Document) Locate(v *Value, line, column int) Pos {
 	if v.style == literal {
 		return d.source.inLiteral(v, line, column)
 	}
+	if v.style == opaque {
+		return begin
+	}
 	offset := inText(v.Text, line, column)
 	if offset < 0 {
 		return begin
 	}
 	find := d.source.inFlow
-	switch v.style {
-	case opaque:
-		return begin
-	case folded:
+	if v.style == folded {
 		find = d.source.inFolded
 	}
 	if at, ok := find(v, offset); ok {
