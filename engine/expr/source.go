@@ -120,6 +120,11 @@ func (p *place) path(sc *Scope) string {
 			b.WriteString("(" + strconv.Quote(name) + ")")
 			continue
 		}
+		if isName(name) { // without a text of its own: each path is written
+			b.WriteByte('.')
+			b.WriteString(name)
+			continue
+		}
 		b.WriteString(step(name))
 	}
 	return b.String()
