@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -47,11 +48,17 @@ func (m *Manager) Create(ctx context.Context, d Draft) (View, error) {
 	var problems Problems
 	if !validName(d.Name) {
 		problems.add("name", "isn't a name: a to z, then up to 63 of a to z, 0 to 9, _ and -")
-		return View{}, problems
 	}
 	k := m.kinds[d.Kind]
 	if k == nil {
-		problems.add("kind", "is none of %v", sorted(m.kinds))
+		problems.add("kind", "%q is none of %s", d.Kind, strings.Join(sorted(m.kinds), ", "))
+		if _, err := ParseHosts(d.Hosts); err != nil {
+			problems.add("hosts", "%v", err)
+		}
+		return View{}, problems
+	}
+	if problems != nil {
+		m.checked(k, &Record{Name: d.Name, Kind: d.Kind}, d, &sealed{}, &problems)
 		return View{}, problems
 	}
 	e := m.entry(d.Name)
@@ -136,13 +143,7 @@ func (m *Manager) moved(k *Kind, r Record, d Draft, before config) bool {
 // put checks a draft and stores it.
 func (m *Manager) put(ctx context.Context, e *entry, k *Kind, r Record, d Draft, kept sealed, store func(context.Context, Record) error) (View, error) {
 	var problems Problems
-	if len(d.Title) > maxTitle {
-		problems.add("title", "has %d bytes; at most %d are taken", len(d.Title), maxTitle)
-	}
-	r.Title, r.Hosts, r.UpdatedAt = d.Title, slices.Clone(d.Hosts), m.o.Clock().UTC()
-	c := k.read(d.Config, kept.Secrets, m.limits.Config, &problems)
-	kept.Tokens = pasted(kept.Tokens, c.text)
-	s := m.sessionOf(r, c, kept.Tokens, &problems)
+	c, s := m.checked(k, &r, d, &kept, &problems)
 	if err := problems.err(); err != nil {
 		return View{}, err
 	}
@@ -161,6 +162,17 @@ func (m *Manager) put(ctx context.Context, e *entry, k *Kind, r Record, d Draft,
 	}
 	e.session.Store(s)
 	return m.view(r, c, kept), nil
+}
+
+// checked takes a draft into a record, with all that is wrong with it.
+func (m *Manager) checked(k *Kind, r *Record, d Draft, kept *sealed, problems *Problems) (config, *session) {
+	if len(d.Title) > maxTitle {
+		problems.add("title", "has %d bytes; at most %d are taken", len(d.Title), maxTitle)
+	}
+	r.Title, r.Hosts, r.UpdatedAt = d.Title, slices.Clone(d.Hosts), m.o.Clock().UTC()
+	c := k.read(d.Config, kept.Secrets, m.limits.Config, problems)
+	kept.Tokens = pasted(kept.Tokens, c.text)
+	return c, m.sessionOf(*r, c, kept.Tokens, problems)
 }
 
 // Get shows a connection; ErrNotFound where there is none.

@@ -196,7 +196,7 @@ func TestProblemsAreToldAtOnce(t *testing.T) {
 		{"oauth2", `{"authorization_url":"http://a.example/","token_url":"/t","callback_url":"https://evil.example/"}`, "a.example", "config.callback_url: is computed by the server and can't be written; config.authorization_url: is plain http; a provider is asked by https alone; config.token_url: isn't an absolute URL of https without a user name; config.client_id: is missing"},
 		{"oauth2", `{"grant":"jwt_bearer","token_url":"https://a.example/","private_key":"x","expired_when":"1"}`, "a.example", "config.private_key: isn't an RSA, ECDSA or Ed25519 key in PEM, not encrypted; config.client_id: is missing: it is the issuer of the assertion; config.expired_when: isn't supported here"},
 		{"aws_sigv4", `{}`, "a.example", "config.access_key_id: is missing; config.region: is missing; config.secret_access_key: is missing; config.service: is missing"},
-		{"ftp", `{}`, "", "kind: is none of [api_key aws_sigv4 basic bearer digest hmac mutual_tls none oauth2]"},
+		{"ftp", `{}`, "a b", `kind: "ftp" is none of api_key, aws_sigv4, basic, bearer, digest, hmac, mutual_tls, none, oauth2; hosts: hosts[0]: "a b" is no host; api.example.com, *.example.com or 10.0.0.7:8080 would do`},
 	} {
 		var hosts []string
 		if tt.hosts != "" {
@@ -212,8 +212,11 @@ func TestProblemsAreToldAtOnce(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", "A", "1a", "a b", strings.Repeat("a", 65), "a\n"} {
-		if _, err := h.Create(t.Context(), connection.Draft{Name: name, Kind: "none"}); err == nil {
-			t.Errorf("%q is a name", name)
+		_, err := h.Create(t.Context(), connection.Draft{Name: name, Kind: "bearer", Config: json.RawMessage(`{"tokn":"x"}`)})
+		for _, want := range []string{"name: isn't a name", "hosts: ", "config.tokn: ", "config.token: is missing"} {
+			if got := problems(t, err); !strings.Contains(got, want) {
+				t.Errorf("%q: %s; %q is wanted", name, got, want)
+			}
 		}
 	}
 }
