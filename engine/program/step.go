@@ -21,6 +21,7 @@ func (b *builder) step(to *Step, i int) {
 		open:  map[*graph.Value]*expr.Template{},
 	}
 	b.condition(to, from, c)
+	b.kinds(from)
 	switch from.Verb {
 	case graph.VerbUse:
 		b.use(to, from, c)
