@@ -225,12 +225,7 @@ func TestEventCommands(t *testing.T) {
 	s.deploy(t, "picky", "name: picky\ntrigger: {use: webhook, with: {path: picky}, filter: trigger.body.n > 1}\nsteps:\n  - {id: a, set: \"${{ trigger.body.n }}\"}\n")
 	run := s.hook(t, "picky", `{"n": 2}`)
 	for _, body := range []string{`{"n": 1}`, `{"n": 0, "long": "` + strings.Repeat("x", 64) + `"}`} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/hooks/picky", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		roundTrip(t, req)
+		s.raw(t, http.MethodPost, "/hooks/picky", "", []byte(body), false)
 	}
 	events, err := s.Events(t.Context(), client.EventQuery{})
 	if err != nil || len(events.Items) != 3 {
