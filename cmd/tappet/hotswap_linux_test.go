@@ -23,7 +23,7 @@ import (
 // trigger to its last step, and no number is lost or comes twice. TAPPET_SWAPS
 // sets how many rounds of three swaps there are.
 func TestHotSwapUnderLoad(t *testing.T) { //nolint:paralleltest // it needs the machine for itself
-	rounds := 2
+	rounds := 4
 	if v := os.Getenv("TAPPET_SWAPS"); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil {
@@ -61,7 +61,9 @@ func TestHotSwapUnderLoad(t *testing.T) { //nolint:paralleltest // it needs the 
 				t.Errorf("%d processes are left", n)
 			}
 			t.Logf("%d swaps, %d orders; %d MiB after the first round, %d MiB at the end", 3*rounds, len(f.runs), before>>20, after>>20)
-			if after > before+64<<20 {
+			// It levels off some 100 MiB above the first round's (75 swaps); each release
+			// that stayed open would have its instances and its code.
+			if after > before+192<<20 {
 				t.Errorf("%d MiB after the first round, %d MiB at the end", before>>20, after>>20)
 			}
 		})
