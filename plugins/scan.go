@@ -223,10 +223,7 @@ func (c *Catalogue) remove(found map[string]stamp) bool {
 // call begins once it isn't any more.
 func (c *Catalogue) retire(v *version) {
 	v.shut()
-	if c.closed {
-		return
-	}
-	c.wg.Go(func() {
+	c.wg.Go(func() { // Close waits for it: it has c.scans first
 		drain := c.limits.Drain
 		stop := context.AfterFunc(c.ctx, func() { _ = v.close() })
 		defer stop()

@@ -100,12 +100,12 @@ func TestUpgrade(t *testing.T) {
 
 	// A file that breaks a graph isn't taken, and says why and what to do.
 	s.drop(t, "release.wasm", release("three"))
-	s.plugin(t, "release", "held")
-	p, err := s.Plugin(t.Context(), "release")
-	if err != nil || p.Version != "2.0.0" || !strings.Contains(p.Health.Reason, "breaks graphs that are ON: shipped (") ||
-		!strings.Contains(p.Health.Reason, "tappet plugin accept release --force") {
-		t.Errorf("%+v, %v", p, err)
-	}
+	eventually(t, "the reason why it is held", func() (bool, any) {
+		p, err := s.Plugin(t.Context(), "release")
+		h := p.Health
+		return err == nil && p.Version == "2.0.0" && h.State == "held" && strings.Contains(h.Reason, "breaks graphs that are ON: shipped (") &&
+			strings.Contains(h.Reason, "tappet plugin accept release --force"), fmt.Sprintf("%+v, %v", p, err)
+	})
 	s.wantResult(t, s.order(t, "shipped"), "2.0.0 2.0.0 2.0.0")
 
 	// Forced, it serves the other graph alone.
@@ -140,13 +140,7 @@ func TestUpgrade(t *testing.T) {
 	check("2.0.0", "2.0.0")
 	// A file that breaks nothing is taken as it comes, and then the graphs are
 	// published anew.
-	version := func(name string) int {
-		g, err := s.Graph(t.Context(), name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return g.Version
-	}
+	version := func(name string) int { return s.ended(t, s.order(t, name)).Version }
 	shipped, counted := version("shipped"), version("counted")
 	s.drop(t, "release.wasm", release(""))
 	eventually(t, "the first release to be taken", func() (bool, any) {
