@@ -3,6 +3,7 @@ package expr
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -21,7 +22,7 @@ func (c *compiler) unary(n *ast.UnaryNode) (fn, *Type) {
 		v := x(f)
 		f.at = at
 		if !negative {
-			if v == nil {
+			if _, ok := v.(time.Duration); !ok && !isNumber(v) {
 				f.wrong("a number", v)
 			}
 			return v
