@@ -98,11 +98,9 @@ func (s *Store) Arrivals(ctx context.Context, q engine.ArrivalQuery) (page engin
 		}
 	}
 	if q.Cursor != "" {
-		b, err := hex.DecodeString(q.Cursor)
-		if err != nil || len(b) != 16 {
-			return page, &engine.Error{Kind: engine.Invalid, Op: "list events", Problems: []engine.Problem{{
-				Pointer: "/cursor", Code: "cursor", Message: "is no cursor of this list", Suggestion: "use next_cursor of the page before, or leave it out",
-			}}}
+		b, err := idOfCursor("list events", q.Cursor)
+		if err != nil {
+			return page, err
 		}
 		and("id < ?", b)
 	}

@@ -262,11 +262,9 @@ func (s *Store) Runs(ctx context.Context, q engine.RunQuery) (engine.RunPage, er
 		and("id < ?", id[:])
 	}
 	if q.Cursor != "" {
-		b, err := hex.DecodeString(q.Cursor)
-		if err != nil || len(b) != 16 {
-			return page, &engine.Error{Kind: engine.Invalid, Op: "list runs", Problems: []engine.Problem{{
-				Pointer: "/cursor", Code: "cursor", Message: "is no cursor of this list", Suggestion: "use next_cursor of the page before, or leave it out",
-			}}}
+		b, err := idOfCursor("list runs", q.Cursor)
+		if err != nil {
+			return page, err
 		}
 		and("id < ?", b)
 	}
@@ -295,6 +293,17 @@ func (s *Store) Runs(ctx context.Context, q engine.RunQuery) (engine.RunPage, er
 		page.Next = hex.EncodeToString(last[:])
 	}
 	return page, nil
+}
+
+// idOfCursor reads the cursor of a list by id: the last id of the page before.
+func idOfCursor(op, cursor string) ([]byte, error) {
+	b, err := hex.DecodeString(cursor)
+	if err != nil || len(b) != 16 {
+		return nil, &engine.Error{Kind: engine.Invalid, Op: op, Problems: []engine.Problem{{
+			Pointer: "/cursor", Code: "cursor", Message: "is no cursor of this list", Suggestion: "use next_cursor of the page before, or leave it out",
+		}}}
+	}
+	return b, nil
 }
 
 // firstOf gives the least UUIDv7 of a millisecond (RFC 9562, 5.7), which is
