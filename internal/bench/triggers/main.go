@@ -32,6 +32,7 @@ func main() {
 	flag.StringVar(&c.tappet, "tappet", "", "path of the tappet binary, built with the tag tappet_bench")
 	flag.StringVar(&c.wasm, "wasm", "", "path of internal/bench/emitter/plugin, built for wasip1")
 	flag.StringVar(&c.native, "native", "", "path of internal/bench/emitter/plugin, built for this machine")
+	flag.StringVar(&c.only, "only", "", "text that a way with its pipe must have, as in \"poll, all at once, WASM\"; for profiles")
 	flag.Parse()
 	if err := c.run(); err != nil {
 		log.Fatal(err)
@@ -75,6 +76,7 @@ func (f figures) perThousand() float64 { return f.cpu.Seconds() * 1000 / float64
 type comparison struct {
 	events, rounds       int
 	tappet, wasm, native string
+	only                 string
 	// got are the figures by way and connector.
 	got map[string]figures
 	// graphs counts those that were made.
@@ -104,6 +106,9 @@ func (c *comparison) run() error {
 	for round := range c.rounds + 1 { // the first warms
 		for _, w := range ways {
 			for _, p := range pipes {
+				if !strings.Contains(w.title+", "+p.title, c.only) {
+					continue
+				}
 				f, err := c.round(ctx, s, w, p.name)
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", w.title, p.title, err)
