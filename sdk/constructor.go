@@ -1,8 +1,11 @@
 package sdk
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"reflect"
+	"sync/atomic"
 	"time"
 )
 
@@ -50,11 +53,11 @@ type Emit[T any] func(ctx context.Context, c Cursor, ev ...EventOf[T]) error
 //
 // What the arguments don't say (Description, Every) is set on the result.
 func Poll[C, T any](name, title string, fn func(context.Context, Host, C, Cursor) (Batch[T], error)) Trigger {
-	config, event := shapeOf[C](), shapeOf[T]()
+	config, event := configOf[C](), shapeOf[T]()
 	return Trigger{
-		Name: name, Title: title, Kind: KindPoll, Config: config.schema(), Event: event.schema(),
+		Name: name, Title: title, Kind: KindPoll, Config: config.shape.schema(), Event: event.schema(),
 		Poll: func(ctx context.Context, h Host, c PollCall) (RawBatch, error) {
-			cfg, err := decode[C](config, "config", c.Config)
+			cfg, err := config.read(c.Config)
 			if err != nil {
 				return RawBatch{}, err
 			}
@@ -71,11 +74,11 @@ func Poll[C, T any](name, title string, fn func(context.Context, Host, C, Cursor
 // Webhook makes a trigger of [KindWebhook] from a typed function, as [Poll]
 // does for a poll.
 func Webhook[C, T any](name, title string, fn func(context.Context, Host, C, WebhookRequest) (Receipt[T], error)) Trigger {
-	config, event := shapeOf[C](), shapeOf[T]()
+	config, event := configOf[C](), shapeOf[T]()
 	return Trigger{
-		Name: name, Title: title, Kind: KindWebhook, Config: config.schema(), Event: event.schema(),
+		Name: name, Title: title, Kind: KindWebhook, Config: config.shape.schema(), Event: event.schema(),
 		Webhook: func(ctx context.Context, h Host, c WebhookCall) (RawWebhook, error) {
-			cfg, err := decode[C](config, "config", c.Config)
+			cfg, err := config.read(c.Config)
 			if err != nil {
 				return RawWebhook{}, err
 			}
@@ -92,11 +95,11 @@ func Webhook[C, T any](name, title string, fn func(context.Context, Host, C, Web
 // Stream makes a trigger of [KindStream] from a typed function, as [Poll] does
 // for a poll. fn runs until its context ends.
 func Stream[C, T any](name, title string, fn func(context.Context, Host, C, Cursor, Emit[T]) error) Trigger {
-	config, event := shapeOf[C](), shapeOf[T]()
+	config, event := configOf[C](), shapeOf[T]()
 	return Trigger{
-		Name: name, Title: title, Kind: KindStream, Config: config.schema(), Event: event.schema(),
+		Name: name, Title: title, Kind: KindStream, Config: config.shape.schema(), Event: event.schema(),
 		Stream: func(ctx context.Context, h Host, c StreamCall, emit EmitFunc) error {
-			cfg, err := decode[C](config, "config", c.Config)
+			cfg, err := config.read(c.Config)
 			if err != nil {
 				return err
 			}
@@ -153,17 +156,68 @@ func typedAction[I, R any](name, title string, fn func(context.Context, Host, I,
 	}
 }
 
+// A config reads a trigger's config, which is the same call after call: the last
+// one is kept where copying it makes a value of its own.
+type config[C any] struct {
+	shape *shape
+	plain bool
+	last  atomic.Pointer[reading[C]]
+}
+
+type reading[C any] struct {
+	data  []byte
+	value C
+}
+
+func configOf[C any]() *config[C] {
+	return &config[C]{shape: shapeOf[C](), plain: isPlain(reflect.TypeFor[C]())}
+}
+
+func (c *config[C]) read(data []byte) (C, error) {
+	if last := c.last.Load(); last != nil && bytes.Equal(last.data, data) {
+		return last.value, nil
+	}
+	v, err := decode[C](c.shape, "config", data)
+	if err == nil && c.plain {
+		c.last.Store(&reading[C]{bytes.Clone(data), v})
+	}
+	return v, err
+}
+
+// isPlain says whether two copies of a value share nothing that either can change.
+func isPlain(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.String:
+		return true
+	case reflect.Array:
+		return isPlain(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if !isPlain(t.Field(i).Type) {
+				return t == reflect.TypeFor[time.Time]() // its location is nobody's to change
+			}
+		}
+		return true
+	}
+	return t.Kind() >= reflect.Bool && t.Kind() <= reflect.Complex128
+}
+
 func rawEvents[T any](s *shape, in []EventOf[T]) ([]Event, error) {
 	if len(in) == 0 {
 		return nil, nil
 	}
 	out := make([]Event, len(in))
+	var b []byte // what one event leaves of it is the next one's
 	for i := range in {
-		data, err := s.encode(in[i].Data)
-		if err != nil {
+		if cap(b)-len(b) < room {
+			b = make([]byte, 0, room*min(len(in)-i, 16))
+		}
+		start := len(b)
+		var err error
+		if b, err = s.appendValue(b, reflect.ValueOf(in[i].Data), 0); err != nil {
 			return nil, Errorf(Failed, "event %d: %w", i, err)
 		}
-		out[i] = Event{Key: in[i].Key, Data: data}
+		out[i] = Event{Key: in[i].Key, Data: b[start:len(b):len(b)]}
 	}
 	return out, nil
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxProblems bounds what one error lists.
@@ -18,12 +20,31 @@ type problems struct {
 	more int
 }
 
-func (p *problems) add(path, format string, args ...any) {
+func (p *problems) add(at *place, format string, args ...any) {
 	if len(p.list) == maxProblems {
 		p.more++
 		return
 	}
-	p.list = append(p.list, path+": "+fmt.Sprintf(format, args...))
+	p.list = append(p.list, at.String()+": "+fmt.Sprintf(format, args...))
+}
+
+// A place is where a value stands; it becomes a text only when something is
+// wrong there.
+type place struct {
+	up    *place
+	name  string // of the whole where up is nil
+	index int    // of an item where the name is empty and up isn't nil
+	item  bool
+}
+
+func (at *place) String() string {
+	switch {
+	case at.up == nil:
+		return at.name
+	case at.item:
+		return at.up.String() + "[" + strconv.Itoa(at.index) + "]"
+	}
+	return at.up.String() + "." + at.name
 }
 
 func (p *problems) err() error {
@@ -48,7 +69,7 @@ func decode[T any](s *shape, what string, data []byte) (T, error) {
 		return none, Errorf(Invalid, "%s: not valid JSON", what)
 	}
 	var p problems
-	s.read(&p, what, data, reflect.ValueOf(&v).Elem(), 0)
+	s.read(&p, &place{name: what}, data, reflect.ValueOf(&v).Elem(), 0)
 	if err := p.err(); err != nil {
 		return none, err
 	}
@@ -62,13 +83,14 @@ func decodeFields[T any](s *shape, what string, f Fields) (T, error) {
 	}
 	var v, none T
 	var p problems
+	at := &place{name: what}
 	for i := range f {
 		if !json.Valid(f[i].Value) {
-			p.add(what+"."+f[i].Name, "not valid JSON")
+			p.add(&place{up: at, name: f[i].Name}, "not valid JSON")
 		}
 	}
 	if len(p.list) == 0 {
-		s.readObject(&p, what, f, settable(reflect.ValueOf(&v).Elem()), 0)
+		s.readObject(&p, at, f, settable(reflect.ValueOf(&v).Elem()), 0)
 	}
 	if err := p.err(); err != nil {
 		return none, err
@@ -88,97 +110,125 @@ func settable(v reflect.Value) reflect.Value {
 }
 
 // read puts valid JSON into v.
-func (s *shape) read(p *problems, path string, data []byte, v reflect.Value, depth int) {
+func (s *shape) read(p *problems, at *place, data []byte, v reflect.Value, depth int) {
 	if depth > maxDepth {
-		p.add(path, "nested more than %d deep", maxDepth)
+		p.add(at, "nested more than %d deep", maxDepth)
 		return
 	}
 	data = bytes.TrimSpace(data)
 	got := jsonKind(data)
 	if got == "null" && s.form != formAny {
-		p.add(path, "%s is wanted, not null", s.wanted())
+		p.add(at, "%s is wanted, not null", s.wanted())
 		return
 	}
 	v = settable(v)
 	switch s.form {
 	case formObject:
 		if got != "an object" {
-			p.add(path, "an object is wanted, not %s", got)
+			p.add(at, "an object is wanted, not %s", got)
 			return
 		}
 		f, dup := members(data)
 		if dup != "" {
-			p.add(path, "field %q is given twice", dup)
+			p.add(at, "field %q is given twice", dup)
 			return
 		}
-		s.readObject(p, path, f, v, depth)
+		s.readObject(p, at, f, v, depth)
 	case formMap:
 		if got != "an object" {
-			p.add(path, "an object is wanted, not %s", got)
+			p.add(at, "an object is wanted, not %s", got)
 			return
 		}
 		f, dup := members(data)
 		if dup != "" {
-			p.add(path, "field %q is given twice", dup)
+			p.add(at, "field %q is given twice", dup)
 			return
 		}
 		m := reflect.MakeMapWithSize(v.Type(), len(f))
 		for i := range f {
 			x := reflect.New(v.Type().Elem()).Elem()
-			s.elem.read(p, path+"."+f[i].Name, f[i].Value, x, depth+1)
+			s.elem.read(p, &place{up: at, name: f[i].Name}, f[i].Value, x, depth+1)
 			m.SetMapIndex(reflect.ValueOf(f[i].Name).Convert(v.Type().Key()), x)
 		}
 		v.Set(m)
 	case formList:
 		if got != "a list" {
-			p.add(path, "a list is wanted, not %s", got)
+			p.add(at, "a list is wanted, not %s", got)
 			return
 		}
-		s.readList(p, path, data, v, depth)
+		s.readList(p, at, data, v, depth)
 	case formNone:
-		p.add(path, "takes no value: the connector declares it as %s", s.typ)
+		p.add(at, "takes no value: the connector declares it as %s", s.typ)
 	case formAny, formString, formBool, formInt, formUint, formFloat, formBytes, formTime, formText:
+		if s.readPlain(data, v) {
+			return
+		}
 		if err := json.Unmarshal(data, v.Addr().Interface()); err != nil {
-			p.add(path, "%s", s.why(got, data, err))
+			p.add(at, "%s", s.why(got, data, err))
 		}
 	}
 }
 
-func (s *shape) readList(p *problems, path string, data []byte, v reflect.Value, depth int) {
+// readPlain reads what needs no more than a look; false leaves it to
+// encoding/json, which also says what is wrong.
+func (s *shape) readPlain(data []byte, v reflect.Value) bool {
+	switch s.form {
+	case formString:
+		if data[0] == '"' {
+			v.SetString(text(data))
+			return true
+		}
+	case formBool:
+		if data[0] == 't' || data[0] == 'f' {
+			v.SetBool(data[0] == 't')
+			return true
+		}
+	case formInt:
+		n, err := strconv.ParseInt(string(data), 10, 64)
+		if err == nil && !v.OverflowInt(n) {
+			v.SetInt(n)
+			return true
+		}
+	case formAny, formNone, formUint, formFloat, formBytes, formTime, formText, formList, formMap, formObject:
+	}
+	return false
+}
+
+func (s *shape) readList(p *problems, at *place, data []byte, v reflect.Value, depth int) {
 	var items []json.RawMessage
 	if err := json.Unmarshal(data, &items); err != nil {
-		p.add(path, "not valid JSON")
+		p.add(at, "not valid JSON")
 		return
 	}
 	if v.Kind() == reflect.Array {
 		if len(items) != v.Len() {
-			p.add(path, "a list of %d is wanted, not of %d", v.Len(), len(items))
+			p.add(at, "a list of %d is wanted, not of %d", v.Len(), len(items))
 			return
 		}
 	} else {
 		v.Set(reflect.MakeSlice(v.Type(), len(items), len(items)))
 	}
 	for i := range items {
-		s.elem.read(p, path+"["+strconv.Itoa(i)+"]", items[i], v.Index(i), depth+1)
+		s.elem.read(p, &place{up: at, index: i, item: true}, items[i], v.Index(i), depth+1)
 	}
 }
 
-func (s *shape) readObject(p *problems, path string, f Fields, v reflect.Value, depth int) {
+func (s *shape) readObject(p *problems, at *place, f Fields, v reflect.Value, depth int) {
 	given := make([]bool, len(s.fields))
 	for i := range f {
-		at, ok := s.byName[f[i].Name]
+		n, ok := s.byName[f[i].Name]
 		if !ok {
-			p.add(path+"."+f[i].Name, "no such field%s", s.nearest(f[i].Name))
+			p.add(&place{up: at, name: f[i].Name}, "no such field%s", s.nearest(f[i].Name))
 			continue
 		}
-		sf := &s.fields[at]
+		sf := &s.fields[n]
 		if sf.optional && jsonKind(bytes.TrimSpace(f[i].Value)) == "null" && sf.shape.form != formAny {
 			continue
 		}
-		given[at] = true
-		sf.shape.read(p, path+"."+sf.name, f[i].Value, v.FieldByIndex(sf.index), depth+1)
-		if e := sf.enum(); e != nil && !oneOf(e, f[i].Value) {
-			p.add(path+"."+sf.name, "must be one of %s", joinRaw(e))
+		given[n] = true
+		sf.shape.read(p, &place{up: at, name: sf.name}, f[i].Value, v.FieldByIndex(sf.index), depth+1)
+		if e := sf.enum; e != nil && !oneOf(e, f[i].Value) {
+			p.add(&place{up: at, name: sf.name}, "must be one of %s", joinRaw(e))
 		}
 	}
 	for i := range s.fields {
@@ -186,9 +236,9 @@ func (s *shape) readObject(p *problems, path string, f Fields, v reflect.Value, 
 		switch {
 		case given[i]:
 		case sf.fallback != nil:
-			sf.shape.read(p, path+"."+sf.name, sf.fallback, v.FieldByIndex(sf.index), depth+1)
+			sf.shape.read(p, &place{up: at, name: sf.name}, sf.fallback, v.FieldByIndex(sf.index), depth+1)
 		case !sf.optional:
-			p.add(path+"."+sf.name, "is missing, %s is wanted", sf.shape.wanted())
+			p.add(&place{up: at, name: sf.name}, "is missing, %s is wanted", sf.shape.wanted())
 		}
 	}
 }
@@ -298,29 +348,99 @@ func jsonKind(data []byte) string {
 	return "a number"
 }
 
-// members takes a valid JSON object apart, in order; dup is a name that comes
-// twice.
+// manyMembers is how many names are compared one by one.
+const manyMembers = 16
+
+// members takes a valid JSON object apart, in order, as views of it; dup is a
+// name that comes twice.
 func members(data []byte) (f Fields, dup string) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	if _, err := d.Token(); err != nil {
-		return nil, ""
-	}
-	seen := map[string]bool{}
-	for d.More() {
-		t, err := d.Token()
-		if err != nil {
+	var seen map[string]bool // of what is too much to go over again and again
+	i := 1                   // behind the brace
+	for {
+		i += gap(data[i:])
+		if data[i] == '}' {
 			return f, dup
 		}
-		name, _ := t.(string)
-		var raw json.RawMessage
-		if err := d.Decode(&raw); err != nil {
-			return f, dup
+		if data[i] == ',' {
+			i += 1 + gap(data[i+1:])
 		}
-		if seen[name] {
+		n := extent(data[i:])
+		name := text(data[i : i+n])
+		i += n + gap(data[i+n:]) + 1 // the colon
+		i += gap(data[i:])
+		n = extent(data[i:])
+		if seen == nil && len(f) == manyMembers {
+			seen = make(map[string]bool, 2*len(f))
+			for k := range f {
+				seen[f[k].Name] = true
+			}
+		}
+		if seen[name] || seen == nil && slices.ContainsFunc(f, func(m Field) bool { return m.Name == name }) {
 			dup = name
 		}
-		seen[name] = true
-		f = append(f, Field{Name: name, Value: raw})
+		if seen != nil {
+			seen[name] = true
+		}
+		f = append(f, Field{Name: name, Value: data[i : i+n : i+n]})
+		i += n
 	}
-	return f, dup
+}
+
+// gap is the length of the white space at the start of JSON.
+func gap(data []byte) int {
+	n := 0
+	for n < len(data) && (data[n] == ' ' || data[n] == '\t' || data[n] == '\n' || data[n] == '\r') {
+		n++
+	}
+	return n
+}
+
+// extent is the length of the JSON value at the start of data, which is valid.
+func extent(data []byte) int {
+	depth := 0
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			for i++; data[i] != '"'; i++ {
+				if data[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			depth++
+			continue
+		case '}', ']':
+			depth--
+		case ',', ':', ' ', '\t', '\n', '\r':
+			continue
+		default: // a number or a word
+			for i+1 < len(data) && !delimits(data[i+1]) {
+				i++
+			}
+		}
+		if depth == 0 {
+			return i + 1
+		}
+	}
+	return len(data)
+}
+
+// delimits says whether c ends a number or a word.
+func delimits(c byte) bool {
+	switch c {
+	case ',', ':', '}', ']', ' ', '\t', '\n', '\r':
+		return true
+	}
+	return false
+}
+
+// text reads a valid JSON string.
+func text(quoted []byte) string {
+	in := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(in, '\\') < 0 && utf8.Valid(in) {
+		return string(in)
+	}
+	var s string
+	_ = json.Unmarshal(quoted, &s) // it was checked
+	return s
 }

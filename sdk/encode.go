@@ -159,15 +159,32 @@ func appendStock(b []byte, v reflect.Value) ([]byte, error) {
 	return append(b, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...), nil
 }
 
+// plain has 1 for each byte that stands for itself in a JSON string, whatever
+// stands around it.
+var plain = func() (t [256]byte) {
+	for c := byte(' '); c < utf8.RuneSelf; c++ {
+		if c != '"' && c != '\\' {
+			t[c] = 1
+		}
+	}
+	return t
+}()
+
 // appendString writes s as a JSON string; what is no UTF-8 becomes U+FFFD.
 func appendString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
 	start := 0
 	for i := 0; i < len(s); {
+		for i+4 <= len(s) && plain[s[i]]&plain[s[i+1]]&plain[s[i+2]]&plain[s[i+3]] != 0 {
+			i += 4
+		}
+		if i == len(s) {
+			break
+		}
 		c := s[i]
 		if c < utf8.RuneSelf {
-			if c >= ' ' && c != '"' && c != '\\' {
+			if plain[c] != 0 {
 				i++
 				continue
 			}

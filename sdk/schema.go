@@ -47,7 +47,7 @@ func (s *shape) appendSchema(b []byte, f *shapeField, open map[*shape]bool) []by
 		add("minimum", []byte("0"))
 	}
 	if f != nil {
-		if e := f.enum(); e != nil {
+		if e := f.enum; e != nil {
 			add("enum", append(append([]byte{'['}, joinRaw(e)...), ']'))
 		}
 		if f.fallback != nil {
@@ -98,8 +98,8 @@ func (s *shape) members(open map[*shape]bool) (props, required []byte) {
 	return append(props, '}'), required
 }
 
-// enum gives the allowed values, nil if the field takes any.
-func (f *shapeField) enum() []json.RawMessage {
+// readEnum gives the values that the tag allows, nil if the field takes any.
+func (f *shapeField) readEnum() []json.RawMessage {
 	text := f.tag.Get("enum")
 	if text == "" {
 		return nil

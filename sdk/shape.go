@@ -49,6 +49,8 @@ type shapeField struct {
 	omitEmpty, omitZero bool
 	// fallback is the JSON of the default tag, nil without one.
 	fallback json.RawMessage
+	// enum are the values that the tag allows, nil if the field takes any.
+	enum []json.RawMessage
 }
 
 func shapeOf[T any]() *shape {
@@ -140,6 +142,7 @@ func (s *shape) addFields(t reflect.Type, at []int, seen map[reflect.Type]*shape
 		if v, ok := f.Tag.Lookup("default"); ok {
 			sf.fallback = sf.shape.literal(v)
 		}
+		sf.enum = sf.readEnum()
 		sf.optional = sf.omitEmpty || sf.omitZero || sf.fallback != nil || f.Type.Kind() == reflect.Pointer
 		if old, ok := s.byName[name]; ok {
 			if len(s.fields[old].index) > len(index) {

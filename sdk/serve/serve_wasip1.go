@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -72,27 +73,44 @@ func exchange(in, buf []byte) []byte {
 }
 
 // A guest orders the frames of its goroutines.
-type guest struct{ mu sync.Mutex }
+type guest struct {
+	mu sync.Mutex
+	// current is the call under way, nil between two.
+	current atomic.Pointer[guestCall]
+	// clock runs from the first call on, through calls and between them: setting
+	// one for each would cost a short call a tenth. The instance stands still
+	// between calls, so what it misses there it asks at the start of the next.
+	clock *time.Timer
+}
 
-// run runs one call. While it lasts a timer asks whether it was taken back, so
-// that ctx works in any select, and so that the runtime, which sees nothing else
-// to wait for, doesn't call waiting on ctx a deadlock.
+// ask asks whether the call under way was taken back, so that ctx works in any
+// select, and so that the runtime, which sees nothing else to wait for, doesn't
+// call waiting on ctx a deadlock.
+func (g *guest) ask() {
+	if c := g.current.Load(); c != nil {
+		_, _ = c.swap(c.ctx, &wire.Frame{Op: wire.OpPing}, func() bool { return c.ctx.Err() == nil })
+	}
+	g.clock.Reset(ask)
+}
+
+// run runs one call.
 func (g *guest) run(c *sdk.Connector, f *wire.Frame) wire.Frame {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	p := &guestCall{guest: g, cancel: cancel}
-	first := ask
-	if f.Millis > 0 {
-		first = min(first, time.Duration(f.Millis)*time.Millisecond)
-	}
-	var t *time.Timer
-	t = time.AfterFunc(first, func() {
-		open := func() bool { return ctx.Err() == nil }
-		if _, err := p.swap(ctx, &wire.Frame{Op: wire.OpPing}, open); err == nil && ctx.Err() == nil {
-			t.Reset(ask)
+	p := &guestCall{guest: g, ctx: ctx, cancel: cancel}
+	g.current.Store(p)
+	defer g.current.Store(nil)
+	left := time.Duration(f.Millis) * time.Millisecond
+	switch short := left > 0 && left < ask; {
+	case g.clock == nil:
+		first := ask
+		if short {
+			first = left
 		}
-	})
-	defer t.Stop()
+		g.clock = time.AfterFunc(first, g.ask)
+	case short:
+		g.clock.Reset(left)
+	}
 	return answer(ctx, c, p, f)
 }
 
@@ -112,6 +130,7 @@ func (d deadline) Deadline() (time.Time, bool) { return d.at, true }
 
 type guestCall struct {
 	guest  *guest
+	ctx    context.Context
 	cancel context.CancelFunc
 }
 

@@ -167,22 +167,23 @@ func next(b []byte) (n int, v uint64, s, rest []byte, err error) {
 	return 0, 0, nil, nil, ErrFrame
 }
 
-// two reads a message of two strings, as views of b.
-func two(b []byte) (first, second []byte, err error) {
+// two reads a message of two strings, of which t ends with all, and with the
+// second when it is cut to upTo.
+func two(b []byte, t text) (first string, second []byte, upTo text, err error) {
 	for len(b) > 0 {
 		n, _, s, rest, err := next(b)
 		if err != nil {
-			return nil, nil, err
+			return "", nil, "", err
 		}
 		switch n {
 		case 1:
-			first = s
+			first = t.before(len(rest)).last(s)
 		case 2:
-			second = s
+			second, upTo = s, t.before(len(rest))
 		}
 		b = rest
 	}
-	return first, second, nil
+	return first, second, upTo, nil
 }
 
 // Parse fills f from the bytes of one frame and forgets what it held, but for
@@ -196,6 +197,10 @@ func (f *Frame) Parse(b []byte) error {
 		return fmt.Errorf("%w: %d bytes, %d are allowed", ErrLimit, len(b), MaxFrame)
 	}
 	*f = Frame{Headers: f.Headers[:0], Fields: f.Fields[:0], Events: f.Events[:0]}
+	var t text
+	if len(b) <= shared {
+		t = text(b)
+	}
 	for len(b) > 0 {
 		n, v, s, rest, err := next(b)
 		if err != nil {
@@ -203,18 +208,36 @@ func (f *Frame) Parse(b []byte) error {
 		}
 		b = rest
 		if n >= 11 && n <= 13 || n == 19 {
-			if err := f.setMessage(n, s); err != nil {
+			if err := f.setMessage(n, s, t.before(len(rest))); err != nil {
 				return err
 			}
 			continue
 		}
-		f.set(n, v, s)
+		f.set(n, v, s, t.before(len(rest)))
 	}
 	return nil
 }
 
-// set takes a field that is no message.
-func (f *Frame) set(n int, v uint64, s []byte) {
+// shared is the most bytes of a frame whose strings are parts of one copy of it:
+// a copy for each costs a guest more than all the rest of Parse.
+const shared = 4 << 10
+
+// A text is a copy of the bytes up to some place, "" if none was made.
+type text string
+
+// before is the text without its last n bytes.
+func (t text) before(n int) text { return t[:max(0, len(t)-n)] }
+
+// last gives b, which the text ends with.
+func (t text) last(b []byte) string {
+	if len(t) < len(b) {
+		return string(b)
+	}
+	return string(t[len(t)-len(b):])
+}
+
+// set takes a field that is no message; t ends with s.
+func (f *Frame) set(n int, v uint64, s []byte, t text) {
 	switch n {
 	case 1:
 		f.Op = Op(v)
@@ -223,19 +246,19 @@ func (f *Frame) set(n int, v uint64, s []byte) {
 	case 3:
 		f.Seq = v
 	case 4:
-		f.Part = Part(s)
+		f.Part = Part(t.last(s))
 	case 5:
-		f.Name = string(s)
+		f.Name = t.last(s)
 	case 6:
-		f.Text = string(s)
+		f.Text = t.last(s)
 	case 7:
-		f.Kind = string(s)
+		f.Kind = t.last(s)
 	case 8:
 		f.Config = s
 	case 9:
 		f.Body = s
 	case 10:
-		f.Cursor = string(s)
+		f.Cursor = t.last(s)
 	case 14:
 		f.Millis = v
 	case 15:
@@ -253,24 +276,24 @@ func (f *Frame) set(n int, v uint64, s []byte) {
 	case 22:
 		f.Size = unzigzag(v)
 	case 23:
-		f.Key = string(s)
+		f.Key = t.last(s)
 	case 24:
-		f.Method = string(s)
+		f.Method = t.last(s)
 	case 25:
-		f.URL = string(s)
+		f.URL = t.last(s)
 	case 26:
-		f.Query = string(s)
+		f.Query = t.last(s)
 	}
 }
 
-// setMessage takes a field that is a message.
-func (f *Frame) setMessage(n int, s []byte) error {
+// setMessage takes a field that is a message; t ends with s.
+func (f *Frame) setMessage(n int, s []byte, t text) error {
 	if n == 19 {
-		a, err := parseAnswer(s)
+		a, err := parseAnswer(s, t)
 		f.Answer = a
 		return err
 	}
-	first, second, err := two(s)
+	first, second, upTo, err := two(s, t)
 	if err != nil {
 		return err
 	}
@@ -279,22 +302,22 @@ func (f *Frame) setMessage(n int, s []byte) error {
 		if len(f.Headers) == maxPairs {
 			return fmt.Errorf("%w: more than %d headers", ErrLimit, maxPairs)
 		}
-		f.Headers = append(f.Headers, Pair{string(first), string(second)})
+		f.Headers = append(f.Headers, Pair{first, upTo.last(second)})
 	case 12:
 		if len(f.Fields) == maxFields {
 			return fmt.Errorf("%w: more than %d fields", ErrLimit, maxFields)
 		}
-		f.Fields = append(f.Fields, Field{string(first), second})
+		f.Fields = append(f.Fields, Field{first, second})
 	case 13:
 		if len(f.Events) == maxEvents {
 			return fmt.Errorf("%w: more than %d events", ErrLimit, maxEvents)
 		}
-		f.Events = append(f.Events, Event{string(first), second})
+		f.Events = append(f.Events, Event{first, second})
 	}
 	return nil
 }
 
-func parseAnswer(b []byte) (*Answer, error) {
+func parseAnswer(b []byte, t text) (*Answer, error) {
 	var a Answer
 	for len(b) > 0 {
 		n, v, s, rest, err := next(b)
@@ -309,11 +332,11 @@ func parseAnswer(b []byte) (*Answer, error) {
 			if len(a.Headers) == maxPairs {
 				return nil, fmt.Errorf("%w: more than %d headers", ErrLimit, maxPairs)
 			}
-			first, second, err := two(s)
+			first, second, upTo, err := two(s, t.before(len(rest)))
 			if err != nil {
 				return nil, err
 			}
-			a.Headers = append(a.Headers, Pair{string(first), string(second)})
+			a.Headers = append(a.Headers, Pair{first, upTo.last(second)})
 		case 3:
 			a.Body = s
 		}
