@@ -29,6 +29,9 @@ type Acceptance struct {
 	Arrival *Arrival
 	// Mark, if set, is committed in the same transaction.
 	Mark *Mark
+	// Unawaited: nobody waits for the run's end. A runner may write the end of such
+	// a run that has nothing to do a moment later, together with others.
+	Unawaited bool
 }
 
 // A Mark is the place that a source of events has reached.

@@ -283,7 +283,7 @@ func (s *source) accept(ctx context.Context, from, to sdk.Cursor, events []sdk.E
 				return err
 			}
 			ev.Data = s.hide.json(ev.Data) // what it asks may repeat what it was asked with
-			a := Acceptance{Run: s.e.o.IDs.NewRun(), Graph: s.b.graph.ID, Version: s.b.version, At: now}
+			a := Acceptance{Run: s.e.o.IDs.NewRun(), Graph: s.b.graph.ID, Version: s.b.version, At: now, Unawaited: true}
 			pass, err := s.e.sift(s.prog, s.conn, s.trigger, ev, &a)
 			if err != nil {
 				// The source goes on: this event would hold up all that follow.

@@ -104,7 +104,7 @@ func (s *shape) appendObject(b []byte, v reflect.Value, depth int) ([]byte, erro
 		} else {
 			x = v.FieldByIndex(f.index)
 		}
-		if f.leftOut(x) {
+		if !f.always && f.leftOut(x) {
 			continue
 		}
 		if !first {
@@ -112,12 +112,29 @@ func (s *shape) appendObject(b []byte, v reflect.Value, depth int) ([]byte, erro
 		}
 		first = false
 		b = append(b, f.key...)
+		if f.shape.form == formString && x.Kind() == reflect.String { // most fields
+			b = appendString(b, x.String())
+			continue
+		}
 		var err error
 		if b, err = f.shape.appendValue(b, x, depth+1); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
 	return append(b, '}'), nil
+}
+
+// isAlways says whether leftOut can't say yes of a field of the type.
+func (f *shapeField) isAlways(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		return false
+	case reflect.Slice:
+		if f.shape.form == formAny {
+			return false
+		}
+	}
+	return !f.omitEmpty && !f.omitZero
 }
 
 // leftOut says whether the field isn't written: nil pointers and interfaces
@@ -176,8 +193,12 @@ func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0
 	for i := 0; i < len(s); {
-		for i+4 <= len(s) && plain[s[i]]&plain[s[i+1]]&plain[s[i+2]]&plain[s[i+3]] != 0 {
-			i += 4
+		for i+8 <= len(s) {
+			t := s[i : i+8]
+			if plain[t[0]]&plain[t[1]]&plain[t[2]]&plain[t[3]]&plain[t[4]]&plain[t[5]]&plain[t[6]]&plain[t[7]] == 0 {
+				break
+			}
+			i += 8
 		}
 		if i == len(s) {
 			break

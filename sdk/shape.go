@@ -47,6 +47,8 @@ type shapeField struct {
 	optional bool
 	// omitEmpty and omitZero are those of encoding/json.
 	omitEmpty, omitZero bool
+	// always: it is written whatever its value is.
+	always bool
 	// fallback is the JSON of the default tag, nil without one.
 	fallback json.RawMessage
 	// enum are the values that the tag allows, nil if the field takes any.
@@ -143,6 +145,7 @@ func (s *shape) addFields(t reflect.Type, at []int, seen map[reflect.Type]*shape
 			sf.fallback = sf.shape.literal(v)
 		}
 		sf.enum = sf.readEnum()
+		sf.always = sf.isAlways(f.Type)
 		sf.optional = sf.omitEmpty || sf.omitZero || sf.fallback != nil || f.Type.Kind() == reflect.Pointer
 		if old, ok := s.byName[name]; ok {
 			if len(s.fields[old].index) > len(index) {

@@ -12,8 +12,9 @@ import (
 )
 
 // A committer turns what many runs want written into few transactions: it takes
-// everything that waits, commits it once, and wakes everybody. There is no
-// timer: while one transaction is being synced the next one gathers.
+// everything that waits, commits it once, and wakes everybody. No timer holds up
+// what somebody waits for: while one transaction is being synced the next one
+// gathers. What nobody waits for waits for that, but no longer than patience.
 //
 // Order: entries are written in the order of submit. What belongs to a running
 // run is kept and tried again until it is written; an acceptance is refused at
@@ -24,6 +25,10 @@ type committer struct {
 
 	mu      sync.Mutex
 	waiting []*ticket
+	// hurried is how many of waiting somebody waits for.
+	hurried int
+	// lingering: whoever can wait need not wake the committer.
+	lingering bool
 	// fault is the last failure, nil when the last commit succeeded.
 	fault  error
 	closed bool
@@ -35,6 +40,8 @@ type ticket struct {
 	entries []engine.Entry
 	// keep: try again until it is written.
 	keep bool
+	// patient: nobody waits for it.
+	patient bool
 	// done is closed, or then called by the committer, when err is known.
 	done chan struct{}
 	then func(error)
@@ -57,6 +64,9 @@ const (
 	lastRetry  = 5 * time.Second
 )
 
+// patience is how long entries that nobody waits for wait for others.
+const patience = 2 * time.Millisecond
+
 // maxBatch bounds the entries of one transaction, so that nobody waits long
 // behind others.
 const maxBatch = 4096
@@ -71,9 +81,9 @@ func (c *committer) submit(keep bool, entries ...engine.Entry) *ticket {
 }
 
 // submitThen is submit for those who don't wait: then must not block, the
-// next commit waits for it.
-func (c *committer) submitThen(then func(error), entries ...engine.Entry) {
-	c.queue(&ticket{entries: entries, keep: true, then: then})
+// next commit waits for it. patient says that nobody else waits either.
+func (c *committer) submitThen(patient bool, then func(error), entries ...engine.Entry) {
+	c.queue(&ticket{entries: entries, keep: true, patient: patient, then: then})
 }
 
 func (c *committer) queue(t *ticket) *ticket {
@@ -84,8 +94,14 @@ func (c *committer) queue(t *ticket) *ticket {
 		return t
 	}
 	c.waiting = append(c.waiting, t)
+	if !t.patient {
+		c.hurried++
+	}
+	wake := !c.lingering || !c.idleLocked()
 	c.mu.Unlock()
-	c.wake()
+	if wake {
+		c.wake()
+	}
 	return t
 }
 
@@ -94,6 +110,35 @@ func (c *committer) wake() {
 	case c.work <- struct{}{}:
 	default:
 	}
+}
+
+// idleLocked says that nobody waits for what is waiting, and that it isn't much.
+func (c *committer) idleLocked() bool { return c.hurried == 0 && len(c.waiting) < maxBatch/2 }
+
+// linger returns when somebody waits, or when patience is over.
+func (c *committer) linger(ctx context.Context, t *time.Timer) {
+	c.mu.Lock()
+	c.lingering = len(c.waiting) > 0 && c.idleLocked()
+	linger := c.lingering
+	c.mu.Unlock()
+	if !linger {
+		return
+	}
+	t.Reset(patience)
+	for over := false; linger && !over; {
+		select {
+		case <-c.work:
+		case <-t.C:
+			over = true
+		case <-ctx.Done():
+			over = true
+		}
+		c.mu.Lock()
+		linger = c.idleLocked()
+		c.lingering = linger && !over
+		c.mu.Unlock()
+	}
+	t.Stop()
 }
 
 // failing gives the store's last failure while it lasts.
@@ -107,10 +152,15 @@ func (c *committer) failing() error {
 func (c *committer) run(ctx context.Context) {
 	var held []*ticket // kept after a failure, oldest first
 	delay := firstRetry
+	pause := time.NewTimer(patience)
+	defer pause.Stop()
 	for {
 		// Those who are about to submit go first: larger batches cost less, and
 		// who is alone waits for nobody.
 		runtime.Gosched()
+		if len(held) == 0 {
+			c.linger(ctx, pause)
+		}
 		batch := c.take(held)
 		if len(batch) == 0 {
 			if c.shut(ctx) {
@@ -165,6 +215,9 @@ func (c *committer) take(held []*ticket) []*ticket {
 	n, size := 0, 0
 	for n < len(c.waiting) && size < maxBatch {
 		size += len(c.waiting[n].entries)
+		if !c.waiting[n].patient {
+			c.hurried--
+		}
 		n++
 	}
 	if len(held) == 0 && n == len(c.waiting) {

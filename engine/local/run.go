@@ -25,6 +25,9 @@ type run struct {
 	// lost is why the run was given up; it is set before ready is closed.
 	lost error
 
+	// unawaited is what its acceptance said; it is set before the run starts.
+	unawaited bool
+
 	// graph is 0 until the run is counted for its graph; Runner.mu holds it.
 	graph engine.GraphID
 
@@ -63,7 +66,13 @@ func (x *run) start(head engine.Run, recs []engine.Record) {
 	x.m = machine.New(p, machine.Run{ID: head.ID.String(), Version: head.Version, Attempt: head.Attempt})
 	cmds := x.m.Apply(machine.Fact{At: machine.Millis(head.AcceptedAt.UnixMilli()), Of: &machine.Accepted{Event: head.Event}})
 	if recs == nil { // a new run: its first commands are all there is
-		tail := x.settleLocked(cmds)
+		var tail *ticket
+		if end, ok := only(cmds); ok {
+			x.endAtOnceLocked(end)
+			cmds = nil
+		} else {
+			tail = x.settleLocked(cmds)
+		}
 		close(x.ready)
 		x.mu.Unlock()
 		x.carryOut(cmds, tail)
@@ -195,7 +204,7 @@ func (x *run) applyThen(f machine.Fact, rec engine.Record, files []engine.File, 
 	entries = append(entries, &engine.Append{Run: x.id, Seq: x.seq, Record: rec})
 	if end, ok := only(cmds); ok && then != nil {
 		x.ended = true
-		x.r.commit.submitThen(func(err error) {
+		x.r.commit.submitThen(false, func(err error) {
 			if err == nil {
 				x.finish(end)
 			}
@@ -262,6 +271,21 @@ func (x *run) settleLocked(cmds []machine.Command) *ticket {
 		return nil
 	}
 	return x.submitLocked(nil, cmds)
+}
+
+// endAtOnceLocked submits the end of a run that had nothing to do. There is no
+// call behind it whose outcome would be in doubt for longer, so that an end that
+// nobody waits for may wait for others.
+func (x *run) endAtOnceLocked(end *machine.End) {
+	x.ended = true
+	x.r.active.Add(1) // until it is durable; the caller's own count holds it above 0
+	x.r.commit.submitThen(x.unawaited, func(err error) {
+		defer x.r.active.Done()
+		if err == nil {
+			x.finish(end)
+		}
+		x.report(err)
+	}, x.end(end))
 }
 
 // carryOut does what durable facts have led to. The last effect is performed

@@ -263,6 +263,7 @@ func (r *Runner) Accept(ctx context.Context, as []engine.Acceptance) ([]engine.A
 			r.drop(runs)
 			return nil, &engine.Error{Kind: engine.Internal, Op: op, Err: fmt.Errorf("the run id %s was given twice", a.Run)}
 		}
+		runs[i].unawaited = a.Unawaited
 	}
 	t := r.commit.submit(false, entries...)
 	if ackBeforeCommit {

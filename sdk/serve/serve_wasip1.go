@@ -74,7 +74,8 @@ func exchange(in, buf []byte) []byte {
 
 // A guest orders the frames of its goroutines.
 type guest struct {
-	mu sync.Mutex
+	mu  sync.Mutex
+	out []byte // room of the last frame; mu guards it
 	// current is the call under way, nil between two.
 	current atomic.Pointer[guestCall]
 	// clock runs from the first call on, through calls and between them: setting
@@ -144,7 +145,11 @@ func (g *guestCall) swap(_ context.Context, f *wire.Frame, open func() bool) (r 
 	if f.Op == wire.OpHTTP || f.Op == wire.OpChunk || f.Op == wire.OpRead {
 		n = bigRoom
 	}
-	b := exchange(f.Append(nil), make([]byte, 0, n)) // the reply is the caller's to keep
+	out := f.Append(g.guest.out[:0])
+	if g.guest.out = out; cap(out) > keep {
+		g.guest.out = nil
+	}
+	b := exchange(out, make([]byte, 0, n)) // the reply is the caller's to keep
 	if err = r.Parse(b); err != nil {
 		return r, sdk.Errorf(sdk.Failed, "read the engine's reply: %w", err)
 	}
