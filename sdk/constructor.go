@@ -214,7 +214,7 @@ func rawEvents[T any](s *shape, in []EventOf[T]) ([]Event, error) {
 		}
 		start := len(b)
 		var err error
-		if b, err = s.appendValue(b, reflect.ValueOf(in[i].Data), 0); err != nil {
+		if b, err = s.appendValue(b, reflect.ValueOf(&in[i].Data).Elem(), 0); err != nil {
 			return nil, Errorf(Failed, "event %d: %w", i, err)
 		}
 		out[i] = Event{Key: in[i].Key, Data: b[start:len(b):len(b)]}

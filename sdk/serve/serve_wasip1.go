@@ -75,13 +75,30 @@ func exchange(in, buf []byte) []byte {
 // A guest orders the frames of its goroutines.
 type guest struct {
 	mu  sync.Mutex
-	out []byte // room of the last frame; mu guards it
+	out []byte // room of the last frame; mu guards it, and reply
+	// reply is the room of replies that have no body.
+	reply []byte
 	// current is the call under way, nil between two.
 	current atomic.Pointer[guestCall]
 	// clock runs from the first call on, through calls and between them: setting
 	// one for each would cost a short call a tenth. The instance stands still
 	// between calls, so what it misses there it asks at the start of the next.
 	clock *time.Timer
+}
+
+// replyRoom is where the reply to a frame goes. What has a body is the caller's to
+// keep; for what has none the room is the same each time.
+func (g *guest) replyRoom(op wire.Op) []byte {
+	switch op {
+	case wire.OpEmit, wire.OpLog, wire.OpPing, wire.OpNow, wire.OpSetState:
+		if g.reply == nil {
+			g.reply = make([]byte, 0, room)
+		}
+		return g.reply
+	case wire.OpHTTP, wire.OpChunk, wire.OpRead:
+		return make([]byte, 0, bigRoom)
+	}
+	return make([]byte, 0, room)
 }
 
 // ask asks whether the call under way was taken back, so that ctx works in any
@@ -141,16 +158,11 @@ func (g *guestCall) swap(_ context.Context, f *wire.Frame, open func() bool) (r 
 	if !open() {
 		return r, errOver()
 	}
-	n := room
-	if f.Op == wire.OpHTTP || f.Op == wire.OpChunk || f.Op == wire.OpRead {
-		n = bigRoom
-	}
 	out := f.Append(g.guest.out[:0])
 	if g.guest.out = out; cap(out) > keep {
 		g.guest.out = nil
 	}
-	b := exchange(out, make([]byte, 0, n)) // the reply is the caller's to keep
-	if err = r.Parse(b); err != nil {
+	if err = r.Parse(exchange(out, g.guest.replyRoom(f.Op))); err != nil {
 		return r, sdk.Errorf(sdk.Failed, "read the engine's reply: %w", err)
 	}
 	if r.Stop {
