@@ -1,6 +1,7 @@
 package sdk_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -147,6 +148,21 @@ func TestEncode(t *testing.T) {
 	}
 }
 
+// Each byte is looked at wherever it stands among others.
+func TestEncodeTexts(t *testing.T) {
+	t.Parallel()
+	for n := range 19 {
+		for _, odd := range []string{`"`, `\`, "\n", "\x00", "\x1f", "\x7f", "é", "\u2028", "\U0001F600"} {
+			text := strings.Repeat("a", n) + odd + strings.Repeat("b", 18-n)
+			got, err := sdk.Encode(text)
+			var back string
+			if err := errors.Join(err, json.Unmarshal(got, &back)); err != nil || back != text {
+				t.Errorf("%q is written as %s: %v", text, got, err)
+			}
+		}
+	}
+}
+
 func errOf(_ json.RawMessage, err error) error { return err }
 
 type item struct{ ID string }
@@ -169,6 +185,70 @@ func TestPoll(t *testing.T) {
 	}
 	if tr.Kind != sdk.KindPoll || string(tr.Event) != string(sdk.Schema[item]()) {
 		t.Errorf("%+v", tr)
+	}
+}
+
+// A config is read once for many calls; what one call does to its own doesn't
+// reach the next.
+func TestConfigsShareNothing(t *testing.T) {
+	t.Parallel()
+	type plain struct {
+		Count int
+		Since time.Time `json:",omitzero"`
+	}
+	type deep struct {
+		Tags  []string
+		Count *int
+	}
+	flat := sdk.Poll("p", "", func(_ context.Context, _ sdk.Host, c plain, _ sdk.Cursor) (sdk.Batch[item], error) {
+		c.Count++
+		return sdk.Batch[item]{Cursor: sdk.Cursor(fmt.Sprint(c.Count, c.Since.Year()))}, nil
+	})
+	lists := sdk.Poll("p", "", func(_ context.Context, _ sdk.Host, c deep, _ sdk.Cursor) (sdk.Batch[item], error) {
+		c.Tags[0] += "+"
+		*c.Count++
+		return sdk.Batch[item]{Cursor: sdk.Cursor(fmt.Sprint(c.Tags, *c.Count))}, nil
+	})
+	for _, tt := range []struct {
+		trigger      sdk.Trigger
+		config, want string
+	}{
+		{flat, `{"count":1}`, "2 1"},
+		{flat, `{"count":1}`, "2 1"},
+		{flat, `{"count":1,"since":"2026-01-02T03:04:05Z"}`, "2 2026"},
+		{flat, `{"count":2}`, "3 1"},
+		{flat, `{"count":"2"}`, ""},
+		{flat, `{"count":2}`, "3 1"},
+		{lists, `{"tags":["a"],"count":1}`, "[a+] 2"},
+		{lists, `{"tags":["a"],"count":1}`, "[a+] 2"},
+	} {
+		b, err := tt.trigger.Poll(t.Context(), nil, sdk.PollCall{Config: json.RawMessage(tt.config)})
+		if string(b.Cursor) != tt.want || (err != nil) != (tt.want == "") {
+			t.Errorf("%s: %q, %v; %q is wanted", tt.config, b.Cursor, err, tt.want)
+		}
+	}
+}
+
+// Whoever gives many events gives each its own bytes.
+func TestEventsDontOverlap(t *testing.T) {
+	t.Parallel()
+	tr := sdk.Poll("p", "", func(context.Context, sdk.Host, struct{}, sdk.Cursor) (b sdk.Batch[item], err error) {
+		for n := range 40 {
+			b.Add("", item{ID: strings.Repeat(string(rune('a'+n%26)), 97*n)})
+		}
+		return b, nil
+	})
+	b, err := tr.Poll(t.Context(), nil, sdk.PollCall{})
+	if err != nil || len(b.Events) != 40 {
+		t.Fatal(len(b.Events), err)
+	}
+	for _, ev := range b.Events {
+		_ = append(ev.Data, "overwritten?"...)
+	}
+	for n, ev := range b.Events {
+		if want := `{"id":"` + strings.Repeat(string(rune('a'+n%26)), 97*n) + `"}`; string(ev.Data) != want {
+			t.Errorf("event %d is %.40s, %d bytes", n, ev.Data, len(ev.Data))
+		}
 	}
 }
 
@@ -240,6 +320,36 @@ func FuzzDecode(f *testing.F) {
 		}
 		if _, err := sdk.Decode[config]("config", out); err != nil {
 			t.Errorf("%s comes back: %v", out, err)
+		}
+	})
+}
+
+// What is read of an object is what encoding/json reads of it, but for names that
+// come twice.
+func FuzzDecodeMap(f *testing.F) {
+	f.Add([]byte(` {"a" : [1, {"b":"}\\""}] ,"c\u0041\\":-1.5e3,"":null, "t":true}`))
+	f.Add([]byte(`{"a":1,"a":2}`))
+	f.Add([]byte("\f{}"))
+	f.Add([]byte("{\"\xff\":\"\\ud800\"}"))
+	f.Add([]byte(`{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7,"h":8,"i":9,"j":0,"k":1,"l":2,"m":3,"n":4,"o":5,"p":6,"q":7,"b":8}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, err := sdk.Decode[map[string]json.RawMessage]("config", b)
+		var want map[string]json.RawMessage
+		switch json.Unmarshal(b, &want) {
+		case nil:
+			if err != nil && !strings.Contains(err.Error(), "is given twice") {
+				t.Errorf("%q: %v", b, err)
+			}
+			if want == nil {
+				want = map[string]json.RawMessage{}
+			}
+			if diff := cmp.Diff(want, got); err == nil && diff != "" {
+				t.Errorf("%q: %s", b, diff)
+			}
+		default:
+			if err == nil && len(bytes.Trim(b, " \t\r\n")) > 0 {
+				t.Errorf("%q is taken", b)
+			}
 		}
 	})
 }

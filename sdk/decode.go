@@ -61,7 +61,7 @@ func (p *problems) err() error {
 // decode reads data, absent or null being an empty object.
 func decode[T any](s *shape, what string, data []byte) (T, error) {
 	var v, none T
-	data = bytes.TrimSpace(data)
+	data = trim(data)
 	if len(data) == 0 || string(data) == "null" {
 		data = []byte("{}")
 	}
@@ -115,7 +115,7 @@ func (s *shape) read(p *problems, at *place, data []byte, v reflect.Value, depth
 		p.add(at, "nested more than %d deep", maxDepth)
 		return
 	}
-	data = bytes.TrimSpace(data)
+	data = trim(data)
 	got := jsonKind(data)
 	if got == "null" && s.form != formAny {
 		p.add(at, "%s is wanted, not null", s.wanted())
@@ -222,7 +222,7 @@ func (s *shape) readObject(p *problems, at *place, f Fields, v reflect.Value, de
 			continue
 		}
 		sf := &s.fields[n]
-		if sf.optional && jsonKind(bytes.TrimSpace(f[i].Value)) == "null" && sf.shape.form != formAny {
+		if sf.optional && jsonKind(trim(f[i].Value)) == "null" && sf.shape.form != formAny {
 			continue
 		}
 		given[n] = true
@@ -385,6 +385,9 @@ func members(data []byte) (f Fields, dup string) {
 		i += n
 	}
 }
+
+// trim cuts JSON's white space off.
+func trim(data []byte) []byte { return bytes.Trim(data, " \t\r\n") }
 
 // gap is the length of the white space at the start of JSON.
 func gap(data []byte) int {

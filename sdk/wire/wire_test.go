@@ -113,6 +113,36 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// The strings of a short frame are parts of one copy, those of a long one have
+// their own: they are the same.
+func TestParseLongAndShort(t *testing.T) {
+	t.Parallel()
+	for name, f := range frames() {
+		f.Body = nil
+		var short, long wire.Frame
+		if err := short.Parse(f.Append(nil)); err != nil {
+			t.Fatal(err)
+		}
+		f.Body = make([]byte, 8<<10)
+		b := f.Append(nil)
+		if err := long.Parse(b); err != nil {
+			t.Fatal(err)
+		}
+		long.Body = nil
+		if diff := cmp.Diff(short, long, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		for i := range b { // no string is a view
+			b[i] = 'x'
+		}
+		long.Fields, short.Fields, long.Events, short.Events, long.Config, short.Config = nil, nil, nil, nil, nil, nil
+		long.Answer, short.Answer = nil, nil
+		if diff := cmp.Diff(short, long, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s, behind the frame's end: %s", name, diff)
+		}
+	}
+}
+
 func FuzzFrame(f *testing.F) {
 	for _, x := range frames() {
 		f.Add(x.Append(nil))
