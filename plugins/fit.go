@@ -30,6 +30,7 @@ const visits = 1 << 15
 // safe for concurrent use.
 type contract struct {
 	schema   any
+	quick    *quick
 	patterns map[string]pattern
 }
 
@@ -42,6 +43,7 @@ func newContract(raw json.RawMessage) (*contract, error) {
 		return nil, err
 	}
 	c.compile(c.schema)
+	c.quick = newQuick(c.schema)
 	return c, nil
 }
 
@@ -107,6 +109,14 @@ type fitter struct {
 
 // fits says why a document doesn't fit, nil if it does.
 func (c *contract) fits(doc []byte) error {
+	if c.quick.fits(doc) {
+		return nil
+	}
+	return c.check(doc)
+}
+
+// check is fits without the quick look.
+func (c *contract) check(doc []byte) error {
 	d := json.NewDecoder(bytes.NewReader(doc))
 	d.UseNumber()
 	var v any

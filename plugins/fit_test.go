@@ -157,10 +157,14 @@ func BenchmarkFits(b *testing.B) {
 	c := mustContract(b, `{"type":"object","properties":{"id":{"type":"string"},"title":{"type":"string"},"n":{"type":"integer"},
 		"tags":{"type":"array","items":{"type":"string"}}},"required":["id"],"additionalProperties":false}`)
 	event := []byte(`{"id":"1","title":"` + strings.Repeat("x", 200) + `","n":7,"tags":["a","b","c"]}`)
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := c.fits(event); err != nil {
-			b.Fatal(err)
-		}
+	for name, fits := range map[string]func([]byte) error{"quick": c.fits, "whole": c.check} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := fits(event); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
