@@ -186,20 +186,21 @@ func (c *config[C]) read(data []byte) (C, error) {
 
 // isPlain says whether two copies of a value share nothing that either can change.
 func isPlain(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.String:
+	switch k := t.Kind(); {
+	case t == reflect.TypeFor[time.Time](): // its location is nobody's to change
 		return true
-	case reflect.Array:
+	case k == reflect.Array:
 		return isPlain(t.Elem())
-	case reflect.Struct:
+	case k == reflect.Struct:
 		for i := range t.NumField() {
 			if !isPlain(t.Field(i).Type) {
-				return t == reflect.TypeFor[time.Time]() // its location is nobody's to change
+				return false
 			}
 		}
 		return true
+	default:
+		return k == reflect.String || k >= reflect.Bool && k <= reflect.Complex128
 	}
-	return t.Kind() >= reflect.Bool && t.Kind() <= reflect.Complex128
 }
 
 func rawEvents[T any](s *shape, in []EventOf[T]) ([]Event, error) {

@@ -126,15 +126,9 @@ func (s *shape) appendObject(b []byte, v reflect.Value, depth int) ([]byte, erro
 
 // isAlways says whether leftOut can't say yes of a field of the type.
 func (f *shapeField) isAlways(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.Pointer, reflect.Interface:
-		return false
-	case reflect.Slice:
-		if f.shape.form == formAny {
-			return false
-		}
-	}
-	return !f.omitEmpty && !f.omitZero
+	k := t.Kind()
+	raw := k == reflect.Slice && f.shape.form == formAny
+	return k != reflect.Pointer && k != reflect.Interface && !raw && !f.omitEmpty && !f.omitZero
 }
 
 // leftOut says whether the field isn't written: nil pointers and interfaces
