@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tappet-dev/tappet/plugins/contract"
 	"github.com/tappet-dev/tappet/plugins/pipe"
 	"github.com/tappet-dev/tappet/sdk"
 	"github.com/tappet-dev/tappet/sdk/wire"
@@ -26,7 +27,7 @@ type version struct {
 	caller    pipe.Caller
 	closer    io.Closer
 	journal   *journal
-	contracts map[string]*contract // by eventOf and resultOf
+	contracts map[string]*contract.Contract // by eventOf and resultOf
 	account   account
 	tally     tally
 

@@ -123,7 +123,8 @@ var arrows = map[string][]string{
 	// No connector: it stands between all of them and the transport.
 	"connectors/connection": {"sdk", "internal/seal"},
 	"internal/seal":         {},
-	"plugins":               {"sdk/..."},
+	"plugins":               {"sdk/...", "plugins/contract"},
+	"plugins/contract":      {},
 	"internal/blob":         {},
 	"internal/egress":       {"sdk"},
 	"internal/bench":        {"api/client", "internal/bench/emitter"},

@@ -1,4 +1,4 @@
-package plugins
+package contract
 
 import (
 	"encoding/json"
@@ -9,9 +9,9 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-func mustContract(tb testing.TB, schema string) *contract {
+func mustContract(tb testing.TB, schema string) *Contract {
 	tb.Helper()
-	c, err := newContract([]byte(schema))
+	c, err := New([]byte(schema))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestFits(t *testing.T) {
 		{`{"prefixItems":[{"type":"string"},{"$ref":"#/prefixItems/0"}]}`, `["x",1]`, "[1]: string is wanted"},
 		{`{"$defs":{"a/b c":{"type":"null"}},"$ref":"#/$defs/a~1b%20c"}`, `1`, "null is wanted"},
 	} {
-		err := mustContract(t, tt.schema).fits([]byte(tt.event))
+		err := mustContract(t, tt.schema).Fits([]byte(tt.event))
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%.100s %s: %v; %q is wanted", tt.schema, tt.event, err, tt.want)
 		}
@@ -91,7 +91,7 @@ func TestFitsLikeAValidator(t *testing.T) {
 	} {
 		theirs := validator(t, schema)
 		for doc, want := range map[string]string{tt.good: "", tt.bad: tt.want} {
-			err := mustContract(t, schema).fits([]byte(doc))
+			err := mustContract(t, schema).Fits([]byte(doc))
 			if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 				t.Errorf("%s %s: %v; %q is wanted", schema, doc, err, want)
 			}
@@ -140,14 +140,14 @@ func FuzzFits(f *testing.F) {
 	f.Add(`{"anyOf":[{"enum":[1e400]}]}`, []byte(`1e400`))
 	f.Add(`{"uniqueItems":true,"multipleOf":1e-9,"not":{"pattern":"(a+)+b"},"patternProperties":{"[":1}}`, []byte(`[1,1.0,{"[":"aaa"}]`))
 	f.Fuzz(func(t *testing.T, text string, doc []byte) {
-		c, err := newContract([]byte(text))
+		c, err := New([]byte(text))
 		if err != nil {
 			return
 		}
-		if err := c.fits(doc); err != nil && !json.Valid(doc) {
+		if err := c.Fits(doc); err != nil && !json.Valid(doc) {
 			return
 		}
-		if (&contract{schema: true}).fits(doc) != nil && json.Valid(doc) {
+		if (&Contract{schema: true}).Fits(doc) != nil && json.Valid(doc) {
 			t.Errorf("%s fits not even true", doc)
 		}
 	})
@@ -157,7 +157,7 @@ func BenchmarkFits(b *testing.B) {
 	c := mustContract(b, `{"type":"object","properties":{"id":{"type":"string"},"title":{"type":"string"},"n":{"type":"integer"},
 		"tags":{"type":"array","items":{"type":"string"}}},"required":["id"],"additionalProperties":false}`)
 	event := []byte(`{"id":"1","title":"` + strings.Repeat("x", 200) + `","n":7,"tags":["a","b","c"]}`)
-	for name, fits := range map[string]func([]byte) error{"quick": c.fits, "whole": c.check} {
+	for name, fits := range map[string]func([]byte) error{"quick": c.Fits, "whole": c.check} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -1,134 +1,24 @@
-package plugins
+package contract
 
 import (
-	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
-	"math/big"
 	"net/netip"
 	"net/url"
 	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/tappet-dev/tappet/sdk"
 )
-
-// visits is the work that any document is worth; it is worth four more for each
-// of its bytes. A schema comes from the plugin, and alternatives within
-// alternatives grow without end.
-const visits = 1 << 15
-
-// A contract is what a plugin tells of the form of its events or results. It is
-// safe for concurrent use.
-type contract struct {
-	schema   any
-	quick    *quick
-	patterns map[string]pattern
-}
-
-// newContract reads a schema that readManifest took.
-func newContract(raw json.RawMessage) (*contract, error) {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	c := &contract{patterns: map[string]pattern{}}
-	if err := d.Decode(&c.schema); err != nil {
-		return nil, err
-	}
-	c.compile(c.schema)
-	c.quick = newQuick(c.schema)
-	return c, nil
-}
-
-// compile prepares all patterns below v. What only looks like a schema, such as a
-// constant, has patterns that nobody asks for.
-func (c *contract) compile(v any) {
-	switch v := v.(type) {
-	case []any:
-		for _, e := range v {
-			c.compile(e)
-		}
-	case map[string]any:
-		var all []string
-		if p, ok := v["pattern"].(string); ok {
-			all = append(all, p)
-		}
-		if m, ok := v["patternProperties"].(map[string]any); ok {
-			all = slices.AppendSeq(all, maps.Keys(m))
-		}
-		for _, text := range all {
-			if p, err := compilePattern(text); err == nil {
-				c.patterns[text] = p
-			}
-		}
-		for _, e := range v {
-			c.compile(e)
-		}
-	}
-}
-
-// A pattern is a regular expression of RE2's syntax, whose work grows with its
-// size and its text alone.
-type pattern struct {
-	*regexp.Regexp
-	size int // in instructions
-}
-
-// maxPattern is the most instructions of a schema's regular expression.
-const maxPattern = 2000
-
-func compilePattern(text string) (pattern, error) {
-	tree, err := syntax.Parse(text, syntax.Perl)
-	if err != nil {
-		return pattern{}, err
-	}
-	prog, err := syntax.Compile(tree.Simplify())
-	if err != nil {
-		return pattern{}, err
-	}
-	if n := len(prog.Inst); n > maxPattern {
-		return pattern{}, fmt.Errorf("it has %d instructions, %d are allowed", n, maxPattern)
-	}
-	re, err := regexp.Compile(text)
-	return pattern{re, len(prog.Inst)}, err
-}
 
 // A fitter holds one document against a contract, in the words that bind a
 // value's form (docs/abi.md lists them). Other words say nothing here.
 type fitter struct {
-	*contract
+	*Contract
 	left int // visits
-}
-
-// fits says why a document doesn't fit, nil if it does.
-func (c *contract) fits(doc []byte) error {
-	if c.quick.fits(doc) {
-		return nil
-	}
-	return c.check(doc)
-}
-
-// check is fits without the quick look.
-func (c *contract) check(doc []byte) error {
-	d := json.NewDecoder(bytes.NewReader(doc))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return fmt.Errorf("it is not valid JSON: %w", err)
-	}
-	f := &fitter{contract: c, left: visits + 4*len(doc)}
-	err := f.fit(c.schema, v, "", 0)
-	if f.left < 0 { // an alternative may have swallowed it
-		return misfit("", "it takes more than %d steps, or %d levels, to hold it against the schema", visits+4*len(doc), maxLevels)
-	}
-	return err
 }
 
 // maxLevels is how deep schemas may lead into each other.
@@ -339,35 +229,6 @@ func number(s map[string]any, v json.Number, at string) error {
 	return nil
 }
 
-// rat gives a number exactly if it is short and has no exponent, and otherwise
-// what a float64 has of it; nil if that is nothing finite.
-func rat(n json.Number) *big.Rat {
-	if len(n) <= 100 && !strings.ContainsAny(n.String(), "eE") {
-		if r, ok := new(big.Rat).SetString(n.String()); ok {
-			return r
-		}
-	}
-	x, _ := n.Float64() // beyond its range it is infinite
-	return new(big.Rat).SetFloat64(x)
-}
-
-func compare(a, b json.Number) int {
-	if x, y := rat(a), rat(b); x != nil && y != nil {
-		return x.Cmp(y)
-	}
-	x, _ := a.Float64()
-	y, _ := b.Float64()
-	return cmp.Compare(x, y)
-}
-
-func isMultiple(v, of json.Number) bool {
-	x, y := rat(v), rat(of)
-	if x == nil || y == nil || y.Sign() == 0 {
-		return false
-	}
-	return x.Quo(x, y).IsInt()
-}
-
 // canonical writes a value so that equal ones are written alike.
 func (f *fitter) canonical(b []byte, v any) []byte {
 	if f.left--; f.left < 0 {
@@ -480,118 +341,4 @@ func resolve(root any, ref string) (any, bool) {
 		return at, true
 	}
 	return nil, false
-}
-
-func isOf(want, v any) bool {
-	if list, ok := want.([]any); ok {
-		return slices.ContainsFunc(list, func(w any) bool { return isOf(w, v) })
-	}
-	have := kindWord(v)
-	return want == have || want == "number" && have == "integer"
-}
-
-// kindWord is JSON Schema's word for a value's type.
-func kindWord(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return "boolean"
-	case string:
-		return "string"
-	case []any:
-		return "array"
-	case json.Number:
-		// An exponent would make the exact number as long as it likes.
-		if !strings.ContainsAny(v.String(), ".eE") {
-			return "integer"
-		}
-		if n, err := v.Float64(); err == nil && n == math.Trunc(n) {
-			return "integer"
-		}
-		return "number"
-	}
-	return "object"
-}
-
-func typeWords(want any) string {
-	if list, ok := want.([]any); ok {
-		words := make([]string, len(list))
-		for i, w := range list {
-			words[i] = fmt.Sprint(w)
-		}
-		return strings.Join(words, " or ")
-	}
-	return fmt.Sprint(want)
-}
-
-// equal compares two JSON values, numbers by their value.
-func equal(a, b any) bool {
-	switch a := a.(type) {
-	case map[string]any:
-		b, ok := b.(map[string]any)
-		return ok && maps.EqualFunc(a, b, equal)
-	case []any:
-		b, ok := b.([]any)
-		return ok && slices.EqualFunc(a, b, equal)
-	case json.Number:
-		b, ok := b.(json.Number)
-		return ok && (a == b || compare(a, b) == 0)
-	}
-	switch b.(type) {
-	case map[string]any, []any:
-		return false
-	}
-	return a == b
-}
-
-// readSchemas prepares the schemas of a version's events and results.
-func (v *version) readSchemas() error {
-	v.contracts = map[string]*contract{}
-	read := func(name string, raw json.RawMessage) error {
-		if len(raw) == 0 {
-			return nil
-		}
-		c, err := newContract(raw)
-		if err != nil {
-			return sdk.Errorf(sdk.Invalid, "read the schema of %s: %w", name, err)
-		}
-		v.contracts[name] = c
-		return nil
-	}
-	for i := range v.spec.Triggers {
-		if err := read(eventOf(v.spec.Triggers[i].Name), v.spec.Triggers[i].Event); err != nil {
-			return err
-		}
-	}
-	for i := range v.spec.Actions {
-		if err := read(resultOf(v.spec.Actions[i].Name), v.spec.Actions[i].Output); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// eventOf and resultOf name what a trigger and an action give: they may have the
-// same name.
-func eventOf(trigger string) string { return "an event of " + trigger }
-
-func resultOf(action string) string { return "a result of " + action }
-
-// refused says why what a plugin gives isn't taken, nil if it is; a refusal is
-// counted and kept for the plugin's health.
-func (v *version) refused(what string, doc []byte) error {
-	c := v.contracts[what]
-	if c == nil {
-		return nil
-	}
-	err := c.fits(doc)
-	if err == nil {
-		return nil
-	}
-	what, name, _ := strings.Cut(what, " of ")
-	err = sdk.Errorf(sdk.Invalid, "%s of %s.%s doesn't fit the schema that the plugin tells: %w; tell its author", what, v.spec.Name, name, err)
-	v.account.refuse(err)
-	v.journal.add(sdk.Fault, err.Error(), nil)
-	return err
 }

@@ -1,4 +1,4 @@
-package plugins
+package contract
 
 import (
 	"encoding/json"
@@ -165,7 +165,7 @@ func FuzzQuick(f *testing.F) {
 		f.Add([]byte(tt.schema), []byte(tt.doc))
 	}
 	f.Fuzz(func(t *testing.T, schema, doc []byte) {
-		c, err := newContract(schema)
+		c, err := New(schema)
 		if err != nil || !c.quick.fits(doc) {
 			return
 		}
