@@ -38,6 +38,8 @@ type instance struct {
 	resume func() ([]byte, bool)
 	finish func()
 
+	rests time.Time // since its last call; the module's mu guards it
+
 	// What follows belongs to whoever runs the guest.
 	mod     api.Module // set before the guest is ready
 	yield   func([]byte) bool

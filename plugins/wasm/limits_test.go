@@ -63,3 +63,40 @@ func TestUsageCountsTurns(t *testing.T) {
 		t.Errorf("after a loop: %+v, %+v before", u, work)
 	}
 }
+
+// An instance that nobody needs goes, and the next call gets another.
+func TestUnusedInstancesGo(t *testing.T) {
+	t.Parallel()
+	m := newModule(t, newEngine(t, wasm.Limits{Unused: time.Hour}), guest.WASM(t, guest.Traps), &log{})
+	c := guest.Connector(t, m)
+	for range 2 {
+		if _, err := guest.Trap(t.Context(), t, c, "work"); err != nil {
+			t.Fatal(err)
+		}
+		wasm.Reap(m, time.Now().Add(59*time.Minute))
+		if m.Cost().Memory == 0 {
+			t.Error("the instance is gone before its time")
+		}
+		wasm.Reap(m, time.Now().Add(time.Hour))
+		if n := m.Cost().Memory; n != 0 {
+			t.Errorf("an unused instance holds %d bytes", n)
+		}
+	}
+}
+
+// The clock that does it runs by itself, and again for the next instance.
+func TestUnusedInstancesGoByThemselves(t *testing.T) {
+	t.Parallel()
+	m := newModule(t, newEngine(t, wasm.Limits{Unused: time.Millisecond}), guest.WASM(t, guest.Traps), &log{})
+	c := guest.Connector(t, m)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range 2 {
+		if _, err := guest.Trap(t.Context(), t, c, "work"); err != nil {
+			t.Fatal(err)
+		}
+		for m.Cost().Memory != 0 {
+			<-tick.C
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -39,7 +40,8 @@ type Module struct {
 
 	mu     sync.Mutex
 	closed bool
-	idle   []*instance
+	idle   []*instance // in the order in which they came, the last first to go
+	sweep  *time.Timer // runs while there are any; calls reap
 	live   map[*instance]struct{}
 	calls  sync.WaitGroup
 	usage  Usage
@@ -270,12 +272,51 @@ func (m *Module) release(i *instance, sound bool) {
 	m.mu.Lock()
 	sound = sound && !m.closed && len(m.idle) < m.limits.Idle && i.sound(m.limits.Recycle)
 	if sound {
-		m.idle = append(m.idle, i)
+		m.rest(i)
 	} else {
 		delete(m.live, i)
 	}
 	m.mu.Unlock()
 	if !sound {
+		i.close()
+	}
+}
+
+// rest keeps an instance for the next call, for a time; mu is held.
+func (m *Module) rest(i *instance) {
+	i.rests = time.Now()
+	m.idle = append(m.idle, i)
+	if len(m.idle) > 1 {
+		return // the clock runs
+	}
+	if m.sweep == nil {
+		m.sweep = time.AfterFunc(m.limits.Unused, func() { m.reap(time.Now()) })
+	} else {
+		m.sweep.Reset(m.limits.Unused)
+	}
+}
+
+// reap ends the instances that no call has needed for long.
+func (m *Module) reap(now time.Time) {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return
+	}
+	m.calls.Add(1) // Close waits for it
+	defer m.calls.Done()
+	n := 0
+	for n < len(m.idle) && now.Sub(m.idle[n].rests) >= m.limits.Unused {
+		delete(m.live, m.idle[n])
+		n++
+	}
+	unused := slices.Clone(m.idle[:n])
+	m.idle = slices.Delete(m.idle, 0, n)
+	if len(m.idle) > 0 {
+		m.sweep.Reset(max(0, m.limits.Unused-now.Sub(m.idle[0].rests)))
+	}
+	m.mu.Unlock()
+	for _, i := range unused {
 		i.close()
 	}
 }
@@ -298,6 +339,9 @@ func (m *Module) Close() error {
 		return nil
 	}
 	m.closed = true
+	if m.sweep != nil {
+		m.sweep.Stop()
+	}
 	close(m.end)
 	idle := m.idle
 	m.idle = nil

@@ -41,6 +41,9 @@ type Limits struct {
 	Instances int
 	// Idle is how many instances are kept for the next calls: 2.
 	Idle int
+	// Unused is how long an instance is kept that no call needs: 5 min. The next
+	// call then waits some milliseconds for a new one.
+	Unused time.Duration
 	// Compile is how much processor time compiling a module may take, in whole
 	// seconds; where Options.Compiler is set: 1 min.
 	Compile time.Duration
@@ -77,6 +80,9 @@ func (l Limits) orDefaults() Limits {
 	}
 	if l.Start <= 0 {
 		l.Start = 5 * time.Second
+	}
+	if l.Unused <= 0 {
+		l.Unused = 5 * time.Minute
 	}
 	if l.Grace <= 0 {
 		l.Grace = 500 * time.Millisecond
