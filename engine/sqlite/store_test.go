@@ -14,6 +14,7 @@ import (
 	"github.com/tappet-dev/tappet/engine/enginetest"
 	"github.com/tappet-dev/tappet/engine/machine"
 	"github.com/tappet-dev/tappet/engine/sqlite"
+	"github.com/tappet-dev/tappet/sdk"
 )
 
 func open(t testing.TB, dir string) *sqlite.Store {
@@ -123,27 +124,34 @@ func TestSec14_FilesAreTheOwnersAlone(t *testing.T) {
 
 // W1's two transactions for a group of runs: accept, then settle and end.
 func BenchmarkCommit(b *testing.B) {
+	// The sizes of W1: what came in, the event that it became, and what the call gave.
+	fill := func(n int) string { return strings.Repeat("x", n) }
+	event := []byte(`{"body":{"text":"` + fill(470) + `"}}`)
+	body := []byte(`{"v":1,"output":{"status":200,"body":"` + fill(390) + `"}}`)
 	for _, group := range []int{1, 16, 256} {
 		b.Run(fmt.Sprint("group=", group), func(b *testing.B) {
 			s := open(b, b.TempDir())
 			defer s.Close()
 			n := 0
-			body := []byte(`{"v":1,"output":{"status":200,"headers":{"content-type":"application/json"},"body":{"id":"e1","ok":true}},"input":"00112233445566ff","started_ms":1790000000000}`)
+			var settle []engine.Entry // of the batch before: both stand in one commit
 			for b.Loop() {
-				begin := make([]engine.Entry, group)
-				settle := make([]engine.Entry, 0, 2*group)
-				for i := range group {
+				var entries []engine.Entry
+				entries, settle = settle, nil
+				for range group {
 					r := enginetest.NewRun(n)
+					r.Event = event
 					n++
-					begin[i] = &engine.Begin{Run: r}
+					begin := &engine.Begin{Run: r}
+					entries = append(entries, begin, &engine.Receive{Begin: begin, Arrival: &engine.Arrival{
+						ID: r.ID, Graph: r.Graph, At: r.AcceptedAt, Method: "POST", Path: "w1", Remote: "127.0.0.1:40517", Size: 271,
+						Header: sdk.Header{{Name: "Content-Type", Value: "application/json"}, {Name: "User-Agent", Value: fill(80)}}, Body: event[:271],
+					}})
 					settle = append(settle,
 						&engine.Append{Run: r.ID, Seq: 1, Record: engine.Record{Kind: engine.RecordSettled, Path: "entry", At: r.AcceptedAt, Body: body}},
 						&engine.Finish{Run: r.ID, State: machine.Succeeded, At: r.AcceptedAt})
 				}
-				for _, e := range [][]engine.Entry{begin, settle} {
-					if err := s.Commit(context.Background(), e); err != nil {
-						b.Fatal(err)
-					}
+				if err := s.Commit(context.Background(), entries); err != nil {
+					b.Fatal(err)
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(n), "µs/run")
