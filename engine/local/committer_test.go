@@ -49,6 +49,17 @@ func TestNothingIsWrittenBehindWhatWasGivenUp(t *testing.T) {
 	}
 }
 
+// start has a committer run in a bubble; stop ends it, and may be called again.
+func start(t *testing.T, commit func([]engine.Entry)) (c *committer, stop func()) {
+	t.Helper()
+	c = newCommitter(&journal{commit: func(e []engine.Entry) error { commit(e); return nil }}, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan struct{})
+	go func() { c.run(ctx); close(over) }()
+	synctest.Wait()
+	return c, func() { cancel(); <-over }
+}
+
 // What nobody waits for goes with what somebody waits for, and by itself when its
 // patience is over or the process stops.
 func TestPatience(t *testing.T) {
@@ -85,22 +96,16 @@ func TestPatience(t *testing.T) {
 				began := time.Now()
 				var got [][]int
 				var at []time.Duration
-				c := newCommitter(&journal{commit: func(e []engine.Entry) error {
+				c, stop := start(t, func(e []engine.Entry) {
 					var seqs []int
 					for _, e := range e {
 						seqs = append(seqs, e.(*engine.Append).Seq)
 					}
 					got, at = append(got, seqs), append(at, time.Since(began))
-					return nil
-				}}, slog.New(slog.DiscardHandler))
-				ctx, stop := context.WithCancel(t.Context())
-				over := make(chan struct{})
-				go func() { c.run(ctx); close(over) }()
-				synctest.Wait()
+				})
 				tt.do(c, stop)
 				time.Sleep(time.Second)
 				stop()
-				<-over
 				if diff := cmp.Diff(tt.want, got); diff != "" {
 					t.Error(diff)
 				}
@@ -117,16 +122,12 @@ func TestPatienceHasABound(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		began, written := time.Now(), 0
-		c := newCommitter(&journal{commit: func(e []engine.Entry) error {
+		c, stop := start(t, func(e []engine.Entry) {
 			if time.Since(began) == 0 {
 				written += len(e)
 			}
-			return nil
-		}}, slog.New(slog.DiscardHandler))
-		ctx, stop := context.WithCancel(t.Context())
-		over := make(chan struct{})
-		go func() { c.run(ctx); close(over) }()
-		synctest.Wait()
+		})
+		defer stop()
 		c.submitThen(true, func(error) {}, &engine.Append{})
 		synctest.Wait() // it lingers
 		for range maxBatch {
@@ -136,7 +137,5 @@ func TestPatienceHasABound(t *testing.T) {
 		if written < maxBatch/2 {
 			t.Errorf("%d entries are written at once, at least %d are wanted", written, maxBatch/2)
 		}
-		stop()
-		<-over
 	})
 }
