@@ -33,7 +33,7 @@ func (p *problems) add(at *place, format string, args ...any) {
 type place struct {
 	up    *place
 	name  string // of the whole where up is nil
-	index int    // of an item where the name is empty and up isn't nil
+	index int    // of an item
 	item  bool
 }
 
@@ -348,18 +348,14 @@ func jsonKind(data []byte) string {
 	return "a number"
 }
 
-// manyMembers is how many names are compared one by one.
-const manyMembers = 16
-
 // members takes a valid JSON object apart, in order, as views of it; dup is a
 // name that comes twice.
 func members(data []byte) (f Fields, dup string) {
-	var seen map[string]bool // of what is too much to go over again and again
-	i := 1                   // behind the brace
+	i := 1 // behind the brace
 	for {
 		i += gap(data[i:])
 		if data[i] == '}' {
-			return f, dup
+			return f, twice(f)
 		}
 		if data[i] == ',' {
 			i += 1 + gap(data[i+1:])
@@ -369,21 +365,30 @@ func members(data []byte) (f Fields, dup string) {
 		i += n + gap(data[i+n:]) + 1 // the colon
 		i += gap(data[i:])
 		n = extent(data[i:])
-		if seen == nil && len(f) == manyMembers {
-			seen = make(map[string]bool, 2*len(f))
-			for k := range f {
-				seen[f[k].Name] = true
-			}
-		}
-		if seen[name] || seen == nil && slices.ContainsFunc(f, func(m Field) bool { return m.Name == name }) {
+		f = append(f, Field{Name: name, Value: data[i : i+n : i+n]})
+		i += n
+	}
+}
+
+// manyMembers is how many names are compared one by one.
+const manyMembers = 16
+
+// twice gives a name that comes twice.
+func twice(f Fields) (dup string) {
+	var seen map[string]bool // of what is too much to go over again and again
+	if len(f) > manyMembers {
+		seen = make(map[string]bool, len(f))
+	}
+	for i := range f {
+		name := f[i].Name
+		if seen[name] || seen == nil && slices.ContainsFunc(f[:i], func(m Field) bool { return m.Name == name }) {
 			dup = name
 		}
 		if seen != nil {
 			seen[name] = true
 		}
-		f = append(f, Field{Name: name, Value: data[i : i+n : i+n]})
-		i += n
 	}
+	return dup
 }
 
 // trim cuts JSON's white space off.

@@ -27,8 +27,6 @@ type committer struct {
 	waiting []*ticket
 	// hurried is how many of waiting somebody waits for.
 	hurried int
-	// lingering: whoever can wait need not wake the committer.
-	lingering bool
 	// fault is the last failure, nil when the last commit succeeded.
 	fault  error
 	closed bool
@@ -97,7 +95,8 @@ func (c *committer) queue(t *ticket) *ticket {
 	if !t.patient {
 		c.hurried++
 	}
-	wake := !c.lingering || !c.idleLocked()
+	// Behind others who can wait it can wait as well: they have woken it.
+	wake := len(c.waiting) == 1 || !c.idleLocked()
 	c.mu.Unlock()
 	if wake {
 		c.wake()
@@ -115,30 +114,28 @@ func (c *committer) wake() {
 // idleLocked says that nobody waits for what is waiting, and that it isn't much.
 func (c *committer) idleLocked() bool { return c.hurried == 0 && len(c.waiting) < maxBatch/2 }
 
-// linger returns when somebody waits, or when patience is over.
-func (c *committer) linger(ctx context.Context, t *time.Timer) {
+// canWait says that there is something to do, and that it can wait.
+func (c *committer) canWait() bool {
 	c.mu.Lock()
-	c.lingering = len(c.waiting) > 0 && c.idleLocked()
-	linger := c.lingering
-	c.mu.Unlock()
-	if !linger {
+	defer c.mu.Unlock()
+	return len(c.waiting) > 0 && c.idleLocked()
+}
+
+// linger returns when nothing is there that can wait, or when patience is over.
+func (c *committer) linger(ctx context.Context) {
+	if !c.canWait() {
 		return
 	}
-	t.Reset(patience)
-	for over := false; linger && !over; {
+	over := time.After(patience)
+	for c.canWait() {
 		select {
 		case <-c.work:
-		case <-t.C:
-			over = true
+		case <-over:
+			return
 		case <-ctx.Done():
-			over = true
+			return
 		}
-		c.mu.Lock()
-		linger = c.idleLocked()
-		c.lingering = linger && !over
-		c.mu.Unlock()
 	}
-	t.Stop()
 }
 
 // failing gives the store's last failure while it lasts.
@@ -152,14 +149,12 @@ func (c *committer) failing() error {
 func (c *committer) run(ctx context.Context) {
 	var held []*ticket // kept after a failure, oldest first
 	delay := firstRetry
-	pause := time.NewTimer(patience)
-	defer pause.Stop()
 	for {
 		// Those who are about to submit go first: larger batches cost less, and
 		// who is alone waits for nobody.
 		runtime.Gosched()
 		if len(held) == 0 {
-			c.linger(ctx, pause)
+			c.linger(ctx)
 		}
 		batch := c.take(held)
 		if len(batch) == 0 {

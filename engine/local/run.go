@@ -68,7 +68,13 @@ func (x *run) start(head engine.Run, recs []engine.Record) {
 	if recs == nil { // a new run: its first commands are all there is
 		var tail *ticket
 		if end, ok := only(cmds); ok {
-			x.endAtOnceLocked(end)
+			// No call is behind it whose outcome would be in doubt for longer: an end
+			// that nobody waits for may wait for others.
+			x.r.active.Add(1) // until it is durable; the caller's own count holds it above 0
+			x.endLocked(x.unawaited, end, nil, func(err error) {
+				defer x.r.active.Done()
+				x.report(err)
+			})
 			cmds = nil
 		} else {
 			tail = x.settleLocked(cmds)
@@ -203,13 +209,7 @@ func (x *run) applyThen(f machine.Fact, rec engine.Record, files []engine.File, 
 	}
 	entries = append(entries, &engine.Append{Run: x.id, Seq: x.seq, Record: rec})
 	if end, ok := only(cmds); ok && then != nil {
-		x.ended = true
-		x.r.commit.submitThen(false, func(err error) {
-			if err == nil {
-				x.finish(end)
-			}
-			then(err)
-		}, append(entries, x.end(end))...)
+		x.endLocked(false, end, entries, then)
 		x.mu.Unlock()
 		return nil
 	}
@@ -273,19 +273,17 @@ func (x *run) settleLocked(cmds []machine.Command) *ticket {
 	return x.submitLocked(nil, cmds)
 }
 
-// endAtOnceLocked submits the end of a run that had nothing to do. There is no
-// call behind it whose outcome would be in doubt for longer, so that an end that
-// nobody waits for may wait for others.
-func (x *run) endAtOnceLocked(end *machine.End) {
+// endLocked submits the end of a run that leaves nothing else to be done, behind
+// its last entries, for those who don't wait; then is called when it is written,
+// or can't be.
+func (x *run) endLocked(patient bool, end *machine.End, entries []engine.Entry, then func(error)) {
 	x.ended = true
-	x.r.active.Add(1) // until it is durable; the caller's own count holds it above 0
-	x.r.commit.submitThen(x.unawaited, func(err error) {
-		defer x.r.active.Done()
+	x.r.commit.submitThen(patient, func(err error) {
 		if err == nil {
 			x.finish(end)
 		}
-		x.report(err)
-	}, x.end(end))
+		then(err)
+	}, append(entries, x.end(end))...)
 }
 
 // carryOut does what durable facts have led to. The last effect is performed

@@ -36,6 +36,7 @@ const (
 // Main serves c until the engine ends the program; it doesn't return.
 func Main(c sdk.Connector) {
 	g := &guest{}
+	g.clock = time.AfterFunc(ask, g.ask)
 	in := make([]byte, 0, bigRoom)
 	out := (&wire.Frame{Op: wire.OpReady, ABI: wire.ABI}).Append(nil)
 	var f wire.Frame
@@ -80,9 +81,9 @@ type guest struct {
 	reply []byte
 	// current is the call under way, nil between two.
 	current atomic.Pointer[guestCall]
-	// clock runs from the first call on, through calls and between them: setting
-	// one for each would cost a short call a tenth. The instance stands still
-	// between calls, so what it misses there it asks at the start of the next.
+	// clock runs from the start, through calls and between them: setting one for
+	// each would cost a short call a tenth. The instance stands still between calls,
+	// so what it misses there it asks at the start of the next.
 	clock *time.Timer
 }
 
@@ -118,15 +119,7 @@ func (g *guest) run(c *sdk.Connector, f *wire.Frame) wire.Frame {
 	p := &guestCall{guest: g, ctx: ctx, cancel: cancel}
 	g.current.Store(p)
 	defer g.current.Store(nil)
-	left := time.Duration(f.Millis) * time.Millisecond
-	switch short := left > 0 && left < ask; {
-	case g.clock == nil:
-		first := ask
-		if short {
-			first = left
-		}
-		g.clock = time.AfterFunc(first, g.ask)
-	case short:
+	if left := time.Duration(f.Millis) * time.Millisecond; left > 0 && left < ask {
 		g.clock.Reset(left)
 	}
 	return answer(ctx, c, p, f)
